@@ -1,0 +1,39 @@
+"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def track(items: Iterable[T], *, total: int | None = None, label: str) -> Iterator[T]:
+    """Yield `items` and show how far they are, on standard error.
+
+    Args:
+        items: what is worked through.
+        total: how many there are; taken from `len(items)` where that exists.
+        label: what the line begins with.
+    """
+    total = len(items) if total is None and hasattr(items, "__len__") else total
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=label, dynamic_ncols=True)
+        return
+    started = shown = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - shown >= SECONDS_BETWEEN_LINES:
+            shown = now
+            say(f"{label}: {done}{f' of {total}' if total else ''}, {now - started:.0f} s")
+
+
+def say(line: str) -> None:
+    """Print one line to standard error at once."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,53 @@
+"""MLflow runs: one context manager that every step uses."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.params import TrackingParams, as_dict
+
+# MLflow joins a run named in the environment and forgets it after; a step always starts its own.
+_JOINED = ("MLFLOW_RUN_ID",)
+
+
+def connect(tracking: TrackingParams):
+    """Point MLflow at the server or database of `tracking` and return the `mlflow` module.
+
+    Raises:
+        ValueError: the address is neither sqlite, postgresql, mysql nor http(s).
+    """
+    if not tracking.uri.startswith(("sqlite:", "postgresql", "mysql", "http://", "https://")):
+        raise ValueError(f"tracking.uri: {tracking.uri!r} is no MLflow address; use sqlite:///FILE or http(s)://HOST")
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking.uri)
+    mlflow.set_registry_uri(tracking.uri)
+    if mlflow.get_experiment_by_name(tracking.experiment) is None:
+        mlflow.create_experiment(tracking.experiment, artifact_location=_artifact_location(tracking.uri))
+    mlflow.set_experiment(tracking.experiment)
+    return mlflow
+
+
+@contextmanager
+def start_run(tracking: TrackingParams, *, name: str, tags: dict[str, str]) -> Iterator:
+    """Open an MLflow run called `name`, closed as FAILED when the body raises. Yields the `mlflow` module."""
+    for variable in _JOINED:
+        os.environ.pop(variable, None)
+    mlflow = connect(tracking)
+    with mlflow.start_run(run_name=name, tags=tags):
+        yield mlflow
+
+
+def flat_params(**sections) -> dict[str, str]:
+    """Return `section.key` → value of params dataclasses, as MLflow logs them."""
+    return {f"{name}.{key}": str(value) for name, section in sections.items()
+            for key, value in as_dict(section).items()}
+
+
+def _artifact_location(uri: str) -> str | None:
+    """Artifacts lie beside a sqlite file; a server decides for itself."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    database = Path(uri.removeprefix("sqlite:///")).resolve()
+    return (database.parent / "mlruns").as_uri()
