@@ -1,0 +1,135 @@
+"""VizECGNet: two streams in training, the image stream alone at inference (arXiv 2408.02888).
+
+    image  -> 2-D backbone -> tokens -> SMAM -> h_i ---------> head_i -> z_i
+    signal -> 1-D backbone -> tokens -> SMAM -> h_s ---------> head_s -> z_s
+              CMAM(h_i <- h_s), CMAM(h_s <- h_i) -----> head_i, head_s -> z_i|s, z_s|i
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from model.attention import CrossModalAttention, SelfModalityAttention
+from model.backbones import PageBackbone, SignalBackbone, sine_positions
+from model.params import ModelParams
+
+
+class Predictions(NamedTuple):
+    """Logits, each (B, C), or None where the stream or the module is off."""
+
+    image: Tensor
+    signal: Tensor | None = None
+    image_given_signal: Tensor | None = None
+    signal_given_image: Tensor | None = None
+
+
+class Stream(nn.Module):
+    """Backbone, projection to tokens with positions, and SMAM: (B, ...) to (B, N, D)."""
+
+    def __init__(self, backbone: nn.Module, channels: int, params: ModelParams):
+        super().__init__()
+        self.backbone = backbone
+        self.project = nn.Linear(channels, params.token_dim)
+        self.smam = (SelfModalityAttention(params.token_dim, heads=params.heads, dropout=params.dropout)
+                     if params.smam else nn.Identity())
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.backbone(x)
+        tokens = self.project(features.flatten(2).transpose(1, 2))
+        return self.smam(tokens + _positions(features.shape[2:], tokens.shape[-1], tokens.device).to(tokens.dtype))
+
+
+class Head(nn.Module):
+    """Tokens (B, N, D) to logits (B, C): mean and maximum over the tokens, then one linear layer.
+
+    The mean carries what the whole page says (rhythm, axis), the maximum what stands in one place (an
+    ectopic beat).
+    """
+
+    def __init__(self, dim: int, classes: int, dropout: float):
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(2 * dim, classes)
+        nn.init.normal_(self.linear.weight, std=0.01)
+
+    def forward(self, tokens_bnd: Tensor) -> Tensor:
+        normed = self.norm(tokens_bnd)
+        return self.linear(self.dropout(torch.cat([normed.mean(dim=1), normed.amax(dim=1)], dim=1)))
+
+
+class VizECGNet(nn.Module):
+    """The dual-stream network.
+
+    Args:
+        params: sizes and switches.
+        classes: number of findings C.
+    """
+
+    def __init__(self, params: ModelParams, *, classes: int):
+        super().__init__()
+        self.params, self.classes = params, classes
+        dim = params.token_dim
+        self.image = Stream(PageBackbone(params.image_widths, params.image_depths), params.image_widths[-1], params)
+        self.head_image = Head(dim, classes, params.dropout)
+        self.signal = self.cmam_image = self.cmam_signal = None
+        if params.signal_stream:
+            backbone = SignalBackbone(params.signal_widths, params.signal_depths, params.signal_kernel)
+            self.signal = Stream(backbone, params.signal_widths[-1], params)
+            self.head_signal = Head(dim, classes, params.dropout)
+        if params.cmam:
+            self.cmam_image = CrossModalAttention(dim, heads=params.heads, dropout=params.dropout)
+            self.cmam_signal = CrossModalAttention(dim, heads=params.heads, dropout=params.dropout)
+
+    def forward(self, image_b1hw: Tensor, signal_bct: Tensor | None = None) -> Predictions:
+        """Predict from the page, and in training from the signal and both together.
+
+        Args:
+            image_b1hw: float, (B, 1, H, W), ink 1 on paper 0; H and W multiples of 32.
+            signal_bct: float, (B, 12, T), millivolt; None at inference.
+        """
+        h_image = self.image(image_b1hw)
+        z_image = self.head_image(h_image)
+        if signal_bct is None or self.signal is None:
+            return Predictions(z_image)
+        h_signal = self.signal(signal_bct)
+        z_signal = self.head_signal(h_signal)
+        if self.cmam_image is None:
+            return Predictions(z_image, z_signal)
+        return Predictions(z_image, z_signal, self.head_image(self.cmam_image(h_image, h_signal)),
+                           self.head_signal(self.cmam_signal(h_signal, h_image)))
+
+    @torch.no_grad()
+    def start_from_prevalence(self, prevalence: Tensor) -> None:
+        """Set the heads' bias to the log-odds of each finding, (C,), so that training starts at the base rate."""
+        odds = torch.logit(prevalence.clamp(0.001, 0.999))
+        for head in (self.head_image, getattr(self, "head_signal", None)):
+            if head is not None:
+                head.linear.bias.copy_(odds)
+
+
+class PageReader(nn.Module):
+    """What is shipped: canonical pages, uint8 (B, H, W), to probabilities, float32 (B, C)."""
+
+    def __init__(self, net: VizECGNet):
+        super().__init__()
+        self.image, self.head = net.image, net.head_image
+        self.eval()
+
+    def forward(self, pages_bhw: Tensor) -> Tensor:
+        return torch.sigmoid(self.head(self.image(ink(pages_bhw))))
+
+
+def ink(pages_bhw: Tensor) -> Tensor:
+    """Turn grey pages, uint8 (B, H, W), into the network's input, float (B, 1, H, W): ink 1, paper 0."""
+    return (1.0 - pages_bhw.to(torch.float32) / 255.0)[:, None]
+
+
+def _positions(shape: torch.Size, dim: int, device: torch.device) -> Tensor:
+    """Return position codes of a feature map flattened: (T, dim), or (H * W, dim) with half the code for each axis."""
+    if len(shape) == 1:
+        return sine_positions(shape[0], dim, device=device)
+    rows = sine_positions(shape[0], dim // 2, device=device)[:, None].expand(-1, shape[1], -1)
+    columns = sine_positions(shape[1], dim - dim // 2, device=device)[None].expand(shape[0], -1, -1)
+    return torch.cat([rows, columns], dim=-1).flatten(0, 1)
