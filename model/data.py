@@ -1,0 +1,117 @@
+"""Batches for training: pages rendered on the fly from the record store, a fresh style for each epoch.
+
+Every random choice of a sample comes from (seed, epoch, position), so any page of any epoch can be drawn
+again, whatever the number of threads.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ecg.paper.layout import layout
+from ecg.paper.page import CLEAN, Renderer, sample_style
+from ecg.records import MICROVOLTS_PER_MILLIVOLT, RecordStore
+from model.params import PageParams
+from model.task import Batch
+
+MAX_MILLIVOLTS = 10.0
+# Network strides: a page's sides stay multiples of this at every scale.
+SIDE = 32
+
+
+@dataclass(frozen=True)
+class PageSource:
+    """The records of one split, with what is needed to draw them.
+
+    Args:
+        store: the record store.
+        rows: positions of the split's records.
+        targets: float32 (len(rows), C).
+        page: the canonical page.
+        augment: strength of the augmentation; 0 draws clean pages.
+        seed: of everything random.
+    """
+
+    store: RecordStore
+    rows: np.ndarray
+    targets: np.ndarray
+    page: PageParams
+    augment: float
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, *, batch_size: int, epoch: int, scale: float = 1.0, workers: int = 0) -> Iterator[Batch]:
+        """Yield one epoch in a fresh order; a last incomplete batch is left to the next epoch's order.
+
+        Args:
+            batch_size: pages in a batch.
+            epoch: decides order and augmentation, with the seed.
+            scale: share of the page's resolution.
+            workers: threads that draw ahead of the consumer; the kernel runs without the interpreter lock.
+        """
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self))
+        batch_size = min(batch_size, len(order))
+        chunks = [order[i:i + batch_size] for i in range(0, len(order) - batch_size + 1, batch_size)]
+        renderer = self.renderer(scale)
+        return _ahead(chunks, lambda chunk: self.draw(chunk, epoch=epoch, renderer=renderer), workers)
+
+    def draw(self, positions: np.ndarray, *, epoch: int, renderer: Renderer) -> Batch:
+        """Draw the samples at `positions` (into `rows`) as they look in `epoch`."""
+        signals_uv = np.asarray(self.store.signals[self.rows[positions]], np.float32)
+        styles = [CLEAN] * len(positions)
+        if self.augment > 0:
+            rngs = [np.random.default_rng([self.seed, epoch, int(p)]) for p in positions]
+            signals_uv = np.stack([augment_signal(s, r, self.augment) for s, r in zip(signals_uv, rngs, strict=True)])
+            styles = [sample_style(rng, self.augment) for rng in rngs]
+        pages = renderer.draw_batch(signals_uv, styles)
+        signals_mv = np.clip(signals_uv / MICROVOLTS_PER_MILLIVOLT, -MAX_MILLIVOLTS, MAX_MILLIVOLTS)
+        return Batch(torch.from_numpy(pages), torch.from_numpy(signals_mv.astype(np.float32)),
+                     torch.from_numpy(self.targets[positions]))
+
+    def renderer(self, scale: float = 1.0) -> Renderer:
+        """Return the renderer of the page at a share of its resolution, sides rounded to the network's stride."""
+        height, width = (max(SIDE, round(side * scale / SIDE) * SIDE) for side in (self.page.height, self.page.width))
+        return Renderer(layout(self.page.layout), height=height, width=width,
+                        px_per_mm=self.page.px_per_mm * width / self.page.width,
+                        sampling_rate=self.store.sampling_rate, samples=self.store.signals.shape[-1])
+
+
+def augment_signal(signal_uv: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
+    """Vary what a repeat recording would vary: gain, baseline wander and noise; (12, T) µV to the same.
+
+    Both streams see the same varied signal, so the teacher and the student look at one heart.
+    """
+    samples = signal_uv.shape[-1]
+    gain = 1 + 0.1 * strength * rng.uniform(-1, 1)
+    cycles = rng.uniform(1, 4, size=(12, 1))
+    phase = rng.uniform(0, 2 * np.pi, size=(12, 1))
+    wander = np.sin(2 * np.pi * cycles * np.arange(samples, dtype=np.float32) / samples + phase)
+    noise = rng.standard_normal((12, samples), dtype=np.float32)
+    return (gain * signal_uv + strength * (rng.uniform(0, 40, size=(12, 1)) * wander
+                                           + rng.uniform(0, 12) * noise)).astype(np.float32)
+
+
+def page_scale(epoch: int, *, epochs: int, start: float, full_from: float) -> float:
+    """Return the share of the resolution in an epoch: from `start`, linearly, to 1 at `full_from` of the epochs."""
+    full = full_from * epochs
+    return 1.0 if epoch >= full else start + (1 - start) * epoch / full
+
+
+def _ahead(items: list, work, workers: int) -> Iterator:
+    """Map `work` over `items` in order, `workers` threads computing at most two items each ahead."""
+    if workers == 0:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting, rest = [], iter(items)
+        for item in rest:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * workers:
+                yield waiting.pop(0).result()
+        while waiting:
+            yield waiting.pop(0).result()
