@@ -1,5 +1,6 @@
 """The training loop: one process, autocast, warm-up and cosine, averaged weights, resume."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,15 +110,13 @@ class Trainer:
 
     def _watch(self) -> float:
         """Return the macro AUROC of the image alone on clean validation pages, with the weights to ship."""
-        net = self.shipped()
-        reader, was_training = PageReader(net), net.training
+        reader = PageReader(self.shipped())
         renderer = self.validate.renderer()
         chunks = np.array_split(np.arange(len(self.validate)), max(1, len(self.validate) // 64))
         probabilities = np.concatenate([
             predict_pages(lambda pages: reader(pages.to(self.device)),
                           self.validate.draw(chunk, epoch=0, renderer=renderer).pages.numpy(), batch_size=64)
             for chunk in chunks])
-        net.train(was_training)
         scores = [auroc(self.validate.targets[:, c], probabilities[:, c]) for c in range(probabilities.shape[1])]
         return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
 
@@ -126,7 +125,7 @@ class Trainer:
         rising = max(1, round(self.params.warmup * total))
         if step < rising:
             return (step + 1) / rising
-        return 0.5 * (1 + np.cos(np.pi * min(1.0, (step - rising) / max(1, total - rising))))
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, total - rising))))
 
     def _save(self) -> None:
         save_state(self.state, {

@@ -1,0 +1,31 @@
+# The two commands of a newcomer are `make run` and `make test`; both make the environment they need.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := true
+
+.PHONY: help run test lint pins clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+$(READY): requirements.txt pyproject.toml tools/environment.sh
+	@PYTHON=$(PYTHON) bash tools/environment.sh $(VENV)
+	@touch $@
+
+run: $(READY)  ## Get the data, run the whole pipeline, print the results (RECIPE=ptbxl DATA=/path/to/ptb-xl)
+	@bash tools/run.sh "$(RECIPE)" "$(DATA)"
+
+test: $(READY)  ## Run every test, the slow and the live ones too
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(READY)  ## Check style and imports
+	$(BIN)/ruff check . && $(BIN)/ruff format --diff --quiet . >/dev/null || true
+
+pins:  ## Write requirements.txt anew from pyproject.toml (needs uv)
+	bash tools/pins.sh
+
+clean:  ## Remove what the pipeline made; the environment and the data stay
+	rm -rf artifacts

@@ -1,0 +1,123 @@
+"""train: record store to checkpoint and history, tracked in MLflow."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from components.lineage import lineage, params_hash
+from components.progress import say, track
+from components.tracking import flat_params, start_run
+from ecg.records import RecordStore, write_beside
+from model.checkpoint import checkpoint_digest, read_json, save_checkpoint
+from model.data import PageSource
+from model.loop import Trained, Trainer
+from model.network import VizECGNet
+from model.params import ModelParams, PageParams, TrackingParams, TrainParams, as_dict
+
+LOGGED = ("loss", "loss_cls", "loss_kd", "validate_auroc", "learning_rate", "images_per_second", "page_scale")
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training came to: the run in MLflow, and macro AUROC of the image alone on validation pages."""
+
+    run_id: str
+    epochs: int
+    validate_auroc: float
+    seconds: float
+
+
+def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParams, model: ModelParams,
+        page: PageParams, tracking: TrackingParams, seed: int, state: Path | None = None,
+        resume: bool = False) -> TrainResult:
+    """Train VizECGNet on the train split and write a checkpoint folder.
+
+    Args:
+        records: the record store.
+        validation: what `validate` wrote about it; a store that failed is refused.
+        checkpoint: the folder to write.
+        params, model, page, tracking: sections of params.yaml.
+        seed: of weights, order and augmentation.
+        state: folder in which the whole state is kept while training, outside every step's output.
+        resume: go on from `state` instead of starting anew; with nothing there the run starts at zero.
+
+    Raises:
+        ValueError: the store failed validation, belongs to another validation, or has no record of a split;
+            the state belongs to another run.
+    """
+    store = RecordStore.open(records)
+    _refuse_unvalidated(validation, store)
+    train, validate = _sources(store, params, page, seed)
+    signature = _signature(store, params, model, page, seed)
+    state_file = state / "state.pt" if state else None
+    if state_file and not resume:
+        state_file.unlink(missing_ok=True)
+    torch.manual_seed(seed)
+    net = VizECGNet(model, classes=len(store.label_names))
+    net.start_from_prevalence(torch.from_numpy(train.targets.mean(axis=0)))
+    trainer = Trainer(net, train=train, validate=validate, params=params, seed=seed, state=state_file,
+                      signature=signature)
+    tags = {**lineage(params, model, page), "data_digest": store.digest, "step": "train"}
+    with start_run(tracking, name="train", tags=tags) as mlflow:
+        mlflow.log_params({**flat_params(train=params, model=model, page=page), "seed": seed})
+        started = time.monotonic()
+        trained = _run(trainer, mlflow)
+        meta = {"label_names": store.label_names, "page": as_dict(page), "model": as_dict(model),
+                "train": as_dict(params), "seed": seed, **tags, "run_id": mlflow.active_run().info.run_id,
+                "tracking_uri": tracking.uri, "precision": str(trainer.dtype).removeprefix("torch."),
+                "device": trainer.device.type, "epochs": len(trained.history),
+                "parameters": sum(p.numel() for p in trained.net.parameters()),
+                "validate_auroc": trained.history[-1]["validate_auroc"],
+                "seconds": sum(row["seconds"] for row in trained.history)}
+        with write_beside(checkpoint) as folder:
+            save_checkpoint(folder, trained.net, meta=meta, history=trained.history)
+        mlflow.log_artifact(str(checkpoint / "history.json"))
+        mlflow.set_tag("checkpoint_digest", checkpoint_digest(checkpoint))
+        return TrainResult(meta["run_id"], meta["epochs"], meta["validate_auroc"], time.monotonic() - started)
+
+
+def _run(trainer: Trainer, mlflow) -> Trained:
+    """Run what is left of the epochs, with a progress bar and a line and a point in MLflow for each."""
+    for row in trainer.history:
+        mlflow.log_metrics({name: row[name] for name in LOGGED}, step=row["epoch"])
+    left = (trainer.params.epochs - len(trainer.history)) * trainer.steps_per_epoch
+    bar = track(range(left), total=left, label="train")
+
+    def on_epoch(row: dict) -> None:
+        mlflow.log_metrics({name: row[name] for name in LOGGED}, step=row["epoch"])
+        say(f"epoch {row['epoch']}/{trainer.params.epochs}  loss {row['loss']:.4f}  image-only validation AUROC "
+            f"{row['validate_auroc']:.4f}  {row['images_per_second']:.0f} pages/s")
+
+    trained = trainer.run(on_step=lambda _: next(bar, None), on_epoch=on_epoch)
+    next(bar, None)
+    return trained
+
+
+def _sources(store: RecordStore, params: TrainParams, page: PageParams, seed: int) -> tuple[PageSource, PageSource]:
+    labels = store.labels.astype(np.float32)
+    rows = {split: store.rows(split) for split in ("train", "validate")}
+    targets = labels[rows["train"]]
+    if params.shuffle_labels:
+        targets = np.random.default_rng(seed).permutation(targets)
+    return (PageSource(store, rows["train"], targets, page, params.augment, seed),
+            PageSource(store, rows["validate"], labels[rows["validate"]], page, 0.0, seed))
+
+
+def _refuse_unvalidated(validation: Path, store: RecordStore) -> None:
+    result = read_json(validation / "validation.json", made_by="vizecg validate")
+    if not result["success"]:
+        raise ValueError(f"{validation}/validation.json: the store failed {', '.join(result['critical_failed'])}; "
+                         "mend the data and ingest it again")
+    if result["data_digest"] != store.digest:
+        raise ValueError(f"{validation}/validation.json: validates another store than {store.path}; "
+                         "run 'vizecg validate' again")
+
+
+def _signature(store: RecordStore, params: TrainParams, model: ModelParams, page: PageParams, seed: int) -> str:
+    text = json.dumps([params_hash(params, model, page), store.digest, seed])
+    return hashlib.sha256(text.encode()).hexdigest()
