@@ -1,0 +1,1 @@
+"""The parts of the 12-lead simulator: heart vector, rhythm, morphology, recording, cohort."""
