@@ -45,7 +45,7 @@ def load_checkpoint(folder: Path | str) -> tuple[VizECGNet, dict]:
     except Exception as error:
         # Torch raises a dozen types for a torn, foreign or unfitting file; the user's remedy is the same.
         raise ValueError(f"{folder}/model.pt: cannot be read as this network's weights "
-                         f"({str(error).splitlines()[0][:200]}); train again") from None
+                         f"({_first_line(error)}); train again") from None
     return net.eval(), meta
 
 
@@ -99,5 +99,9 @@ def load_state(path: Path) -> dict | None:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path}: not a training state ({str(error).splitlines()[0][:200]}); delete it, or train "
+        raise ValueError(f"{path}: not a training state ({_first_line(error)}); delete it, or train "
                          "without --resume") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,38 @@
+"""Tracking, lineage and progress."""
+
+import pytest
+
+from components.lineage import git_commit, params_hash
+from components.progress import track
+from components.tracking import connect, flat_params, start_run
+from model.params import TrackingParams, TrainParams
+
+
+def test_a_failed_body_closes_its_run_as_failed(tmp_path):
+    tracking = TrackingParams(uri=f"sqlite:///{tmp_path}/mlflow.db", experiment="e")
+    with pytest.raises(RuntimeError), start_run(tracking, name="n", tags={"a": "b"}) as mlflow:
+        run_id = mlflow.active_run().info.run_id
+        raise RuntimeError
+    run = mlflow.get_run(run_id)
+    assert run.info.status == "FAILED" and run.data.tags["a"] == "b"
+    assert run.info.artifact_uri.startswith((tmp_path / "mlruns").as_uri())
+
+
+@pytest.mark.parametrize("uri", ["file:///tmp/x", "mlruns", ""])
+def test_an_address_that_mlflow_no_longer_takes_is_named(uri):
+    with pytest.raises(ValueError, match="tracking.uri"):
+        connect(TrackingParams(uri=uri))
+
+
+def test_the_hash_is_of_values_alone():
+    assert params_hash(TrainParams()) == params_hash(TrainParams(epochs=20))
+    assert params_hash(TrainParams()) != params_hash(TrainParams(epochs=21))
+    assert flat_params(train=TrainParams())["train.epochs"] == "20"
+
+
+def test_the_commit_is_a_commit():
+    assert len(git_commit().removesuffix("-dirty")) == 40 or git_commit() == "unknown"
+
+
+def test_progress_passes_everything_on():
+    assert list(track(iter(range(5)), total=5, label="x")) == [0, 1, 2, 3, 4]

@@ -1,0 +1,107 @@
+"""The train step on real simulated records: it learns, it resumes, it refuses."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from components.train.step import run
+from model.checkpoint import load_checkpoint, load_state
+from model.params import PageParams, TrackingParams, TrainParams
+from tests.model.tiny import TINY
+
+PAGE = PageParams(height=96, width=192, px_per_mm=0.75)
+PARAMS = TrainParams(epochs=2, batch_size=8, precision="fp32")
+
+
+@pytest.fixture
+def inputs(store, tmp_path):
+    validation = tmp_path / "validation"
+    validation.mkdir()
+    (validation / "validation.json").write_text(json.dumps(
+        {"success": True, "critical_failed": [], "data_digest": store.digest}))
+    return {"records": store.path, "validation": validation, "model": TINY, "page": PAGE, "seed": 3,
+            "tracking": TrackingParams(uri=f"sqlite:///{tmp_path}/mlflow.db")}
+
+
+def weights(folder):
+    return load_checkpoint(folder)[0].state_dict()
+
+
+def test_a_run_is_tracked_and_its_checkpoint_complete(inputs, tmp_path):
+    result = run(checkpoint=tmp_path / "out", params=PARAMS, **inputs)
+    _, meta = load_checkpoint(tmp_path / "out")
+    assert meta["run_id"] == result.run_id and meta["epochs"] == 2 and meta["precision"] == "float32"
+    from mlflow import MlflowClient
+
+    tracked = MlflowClient(inputs["tracking"].uri).get_run(result.run_id)
+    assert tracked.info.status == "FINISHED"
+    assert tracked.data.tags["data_digest"] == meta["data_digest"]
+    assert tracked.data.tags["git_commit"] == meta["git_commit"]
+    assert tracked.data.params["train.epochs"] == "2"
+    assert tracked.data.metrics["validate_auroc"] == pytest.approx(result.validate_auroc)
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(inputs, tmp_path):
+    whole = dataclasses.replace(PARAMS, epochs=3)
+    run(checkpoint=tmp_path / "whole", params=whole, **inputs)
+
+    class Cut(Exception):
+        """Stands for the kill."""
+
+    import components.train.step as step
+
+    said = step.say
+
+    def cut_after_two(line):
+        said(line)
+        if line.startswith("epoch 3/"):
+            raise Cut
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, "say", cut_after_two)
+        with pytest.raises(Cut):
+            run(checkpoint=tmp_path / "cut", params=whole, state=tmp_path / "state", **inputs)
+    assert not (tmp_path / "cut").exists()
+    assert len(load_state(tmp_path / "state" / "state.pt")["history"]) == 2
+    run(checkpoint=tmp_path / "cut", params=whole, state=tmp_path / "state", resume=True, **inputs)
+    for name, value in weights(tmp_path / "whole").items():
+        assert torch.equal(value, weights(tmp_path / "cut")[name]), name
+
+
+def test_a_state_of_another_run_is_refused_and_a_fresh_start_forgets_it(inputs, tmp_path):
+    state = tmp_path / "state"
+    one = dataclasses.replace(PARAMS, epochs=1)
+    run(checkpoint=tmp_path / "out", params=one, state=state, **inputs)
+    other = dataclasses.replace(one, learning_rate=1e-4)
+    with pytest.raises(ValueError, match="other parameters or data"):
+        run(checkpoint=tmp_path / "out", params=other, state=state, resume=True, **inputs)
+    assert run(checkpoint=tmp_path / "out", params=other, state=state, **inputs).epochs == 1
+
+
+@pytest.mark.parametrize(("validation", "message"), [
+    ({"success": False, "critical_failed": ["patients in one split"], "data_digest": ""}, "failed patients in one"),
+    ({"success": True, "critical_failed": [], "data_digest": "other"}, "another store")])
+def test_an_unvalidated_store_is_refused(inputs, tmp_path, validation, message):
+    (inputs["validation"] / "validation.json").write_text(json.dumps(validation))
+    with pytest.raises(ValueError, match=message):
+        run(checkpoint=tmp_path / "out", params=PARAMS, **inputs)
+
+
+def test_shuffled_labels_train_on_other_targets(inputs, tmp_path):
+    run(checkpoint=tmp_path / "a", params=PARAMS, **inputs)
+    run(checkpoint=tmp_path / "b", params=dataclasses.replace(PARAMS, shuffle_labels=True), **inputs)
+    assert any(not torch.equal(v, weights(tmp_path / "b")[k]) for k, v in weights(tmp_path / "a").items())
+
+
+@pytest.mark.parametrize("switches", [{"ema": 0.0}, {"lambda_kd": 0.0}, {"precision": "bf16"},
+                                      {"page_scale_start": 0.5, "workers": 2}])
+def test_every_switch_of_the_loop_trains(inputs, tmp_path, switches):
+    result = run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, epochs=1, **switches), **inputs)
+    assert result.epochs == 1 and 0 <= result.validate_auroc <= 1
+
+
+def test_a_runaway_loss_is_named(inputs, tmp_path):
+    with pytest.raises(ValueError, match="train.learning_rate"):
+        run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, learning_rate=1e30), **inputs)

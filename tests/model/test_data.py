@@ -1,0 +1,63 @@
+"""Training batches: any sample can be drawn again, and threads change nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.data import PageSource, augment_signal, page_scale
+from model.params import PageParams
+
+PAGE = PageParams(height=96, width=192, px_per_mm=0.75)
+
+
+@pytest.fixture
+def source(store):
+    rows = store.rows("train")
+    return PageSource(store, rows, store.labels[rows].astype(np.float32), PAGE, 1.0, 3)
+
+
+def test_an_epoch_visits_records_once_in_an_order_of_its_own(source):
+    first, second = ([b.targets for b in source.batches(batch_size=4, epoch=e)] for e in (0, 1))
+    assert sum(map(len, first)) == len(source) // 4 * 4
+    assert not torch.equal(torch.cat(first), torch.cat(second))
+
+
+def test_threads_change_nothing(source):
+    plain, threaded = (list(source.batches(batch_size=4, epoch=2, workers=w)) for w in (0, 3))
+    for left, right in zip(plain, threaded, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def test_a_sample_does_not_depend_on_its_batch(source):
+    renderer = source.renderer()
+    alone = source.draw(np.array([5]), epoch=1, renderer=renderer)
+    together = source.draw(np.array([2, 5, 7]), epoch=1, renderer=renderer)
+    assert torch.equal(alone.pages[0], together.pages[1])
+
+
+def test_pages_and_signals_have_the_promised_form(source):
+    batch = next(source.batches(batch_size=4, epoch=0))
+    assert batch.pages.shape == (4, 96, 192) and batch.pages.dtype == torch.uint8
+    assert batch.signals.shape == (4, 12, 1000) and batch.signals.abs().max() <= 10
+    assert next(source.batches(batch_size=4, epoch=0, scale=0.5)).pages.shape == (4, 64, 96)
+
+
+def test_without_augmentation_the_page_is_the_clean_one_in_every_epoch(store):
+    rows = store.rows("train")[:4]
+    source = PageSource(store, rows, store.labels[rows].astype(np.float32), PAGE, 0.0, 3)
+    renderer = source.renderer()
+    first, second = (source.draw(np.arange(4), epoch=e, renderer=renderer) for e in (0, 1))
+    assert torch.equal(first.pages, second.pages)
+    np.testing.assert_allclose(first.signals.numpy() * 1000, np.clip(store.signals[rows], -10000, 10000), atol=0.01)
+
+
+def test_augmentation_is_small_beside_the_signal():
+    signal = 1000 * np.sin(np.linspace(0, 60, 12000, dtype=np.float32)).reshape(12, 1000)
+    varied = augment_signal(signal, np.random.default_rng(0), 1.0)
+    assert varied.dtype == np.float32
+    assert np.corrcoef(signal.ravel(), varied.ravel())[0, 1] > 0.99
+
+
+def test_the_page_grows_to_full_resolution():
+    scales = [page_scale(e, epochs=10, start=0.5, full_from=0.5) for e in range(10)]
+    assert scales == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9, 1, 1, 1, 1, 1])

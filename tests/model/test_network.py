@@ -1,0 +1,72 @@
+"""The network: shapes, switches, and that the image alone answers at inference."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from model.attention import Attention
+from model.backbones import sine_positions
+from model.network import PageReader, VizECGNet, ink
+from tests.model.tiny import TINY
+
+
+def batch(size=3, *, height=64, width=96, samples=250):
+    generator = torch.Generator().manual_seed(0)
+    return (torch.rand(size, 1, height, width, generator=generator),
+            torch.randn(size, 12, samples, generator=generator))
+
+
+@pytest.mark.parametrize("switches", [
+    {}, {"smam": False}, {"cmam": False}, {"cmam": False, "signal_stream": False},
+    {"cmam": False, "signal_stream": False, "smam": False}])
+def test_every_switch_gives_the_predictions_it_promises(switches):
+    params = dataclasses.replace(TINY, **switches)
+    got = VizECGNet(params, classes=4)(*batch())
+    assert got.image.shape == (3, 4)
+    assert (got.signal is not None) == params.signal_stream
+    assert (got.image_given_signal is not None) == params.cmam == (got.signal_given_image is not None)
+
+
+def test_the_image_stream_answers_the_same_with_and_without_the_signal():
+    net = VizECGNet(TINY, classes=4).eval()
+    image, signal = batch()
+    assert torch.equal(net(image).image, net(image, signal).image)
+    assert net(image).signal is None
+
+
+def test_the_signal_changes_what_cmam_says_of_the_image():
+    net = VizECGNet(TINY, classes=4).eval()
+    image, signal = batch()
+    assert not torch.allclose(net(image, signal).image_given_signal, net(image, -signal).image_given_signal)
+
+
+def test_the_page_reader_is_the_image_stream_on_grey_pages():
+    net = VizECGNet(TINY, classes=4).eval()
+    pages = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    expected = torch.sigmoid(net(ink(pages)).image)
+    torch.testing.assert_close(PageReader(net)(pages), expected)
+    assert ink(torch.tensor([[[0, 255]]], dtype=torch.uint8)).tolist() == [[[[1.0, 0.0]]]]
+
+
+def test_attention_is_torchs_own():
+    ours, theirs = Attention(16, heads=2), torch.nn.MultiheadAttention(16, 2, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([ours.query.weight, ours.key_value.weight]))
+        theirs.in_proj_bias.copy_(torch.cat([ours.query.bias, ours.key_value.bias]))
+        theirs.out_proj.weight.copy_(ours.out.weight)
+        theirs.out_proj.bias.copy_(ours.out.bias)
+    x, context = torch.randn(2, 5, 16), torch.randn(2, 7, 16)
+    torch.testing.assert_close(ours(x, context), theirs(x, context, context)[0])
+
+
+def test_positions_differ_and_agree_between_resolutions():
+    codes = sine_positions(9, 16)
+    assert torch.pdist(codes).min() > 0.1
+    torch.testing.assert_close(sine_positions(17, 16)[::2], codes)
+
+
+def test_heads_start_at_the_base_rate():
+    net = VizECGNet(TINY, classes=2)
+    net.start_from_prevalence(torch.tensor([0.5, 0.1]))
+    assert torch.sigmoid(net.head_image.linear.bias).tolist() == pytest.approx([0.5, 0.1])
