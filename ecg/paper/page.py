@@ -1,0 +1,180 @@
+"""The canonical page: what the model reads, drawn from a signal in a fraction of a millisecond.
+
+One affine map takes millimetres on paper to pixels, for traces, grid, pulse and letters alike; see
+`Renderer.to_pixels`.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ecg.leads import LEADS
+from ecg.paper.glyphs import atlas
+from ecg.paper.layout import Layout
+from ecg.paper.raster import add_noise, draw_glyph, draw_grid, draw_trace, jit, line_profile
+from ecg.paper.style import CLEAN, Style, sample_style, style_array
+
+__all__ = ["CLEAN", "Renderer", "Style", "sample_style"]
+
+MARGIN_MM = 5.0
+"""Paper left of the traces, which holds the calibration pulse."""
+NAME_RISE_MM = 12.0
+"""Top of a lead name above its trace's baseline."""
+SUB_COLUMNS = 4
+
+_BOX = np.dtype([("lead", np.int64), ("first", np.int64), ("stop", np.int64), ("x", np.float64),
+                 ("left", np.float64), ("baseline", np.float64), ("starts_row", np.bool_)])
+_FRAME = np.dtype([("px_per_mm", np.float64), ("x_mid", np.float64), ("y_mid", np.float64), ("x_zero", np.float64),
+                   ("y_zero", np.float64), ("mm_per_sample", np.float64), ("mm_per_uv", np.float64)])
+
+
+class Renderer:
+    """Draws pages of one layout, size and sampling rate.
+
+    Args:
+        layout: the arrangement of the leads.
+        height: of the page in pixels.
+        width: of the page in pixels.
+        px_per_mm: resolution.
+        sampling_rate: of the signals, in Hz.
+        samples: of each signal.
+
+    Raises:
+        ValueError: a size or rate that is not positive.
+    """
+
+    def __init__(self, layout: Layout, *, height: int, width: int, px_per_mm: float, sampling_rate: float,
+                 samples: int):
+        for name, value in dict(height=height, width=width, px_per_mm=px_per_mm, sampling_rate=sampling_rate,
+                                samples=samples).items():
+            if not value > 0:
+                raise ValueError(f"{name}: must be more than 0, not {value}")
+        self.layout, self.height, self.width, self.px_per_mm = layout, height, width, px_per_mm
+        self.sampling_rate, self.samples = sampling_rate, samples
+        self.block_mm = block_origin(layout, height=height, width=width, px_per_mm=px_per_mm)
+        left, top = self.block_mm
+        self._boxes = _boxes(layout, left, top, sampling_rate, samples)
+        self._names = tuple(LEADS[lead] for lead in self._boxes["lead"])
+        self._frame = np.array((px_per_mm, width / px_per_mm / 2, height / px_per_mm / 2, left,
+                                top + layout.row_mm / 2, layout.mm_per_s / sampling_rate,
+                                layout.mm_per_mv / 1000), _FRAME)
+
+    def draw(self, signal_uv: np.ndarray, style: Style = CLEAN) -> np.ndarray:
+        """Draw one record: (12, samples) µV, NaN where nothing was recorded, to uint8 (height, width)."""
+        return self.draw_batch(np.asarray(signal_uv)[None], [style])[0]
+
+    def draw_batch(self, signals_uv: np.ndarray, styles: Sequence[Style]) -> np.ndarray:
+        """Draw records, each in its style.
+
+        Args:
+            signals_uv: (B, 12, samples), any real dtype, in µV; samples that are not finite leave gaps.
+            styles: B of them.
+
+        Returns:
+            uint8 (B, height, width), grey: 255 is white paper.
+
+        Raises:
+            ValueError: a shape that is not this renderer's, or another number of styles.
+        """
+        signals = np.array(signals_uv, np.float32, order="C")
+        if signals.ndim != 3 or signals.shape[1:] != (len(LEADS), self.samples):
+            raise ValueError(f"signals_uv: shape must be (B, {len(LEADS)}, {self.samples}), not {signals.shape}")
+        if len(styles) != len(signals):
+            raise ValueError(f"styles: {len(styles)} of them for {len(signals)} signals")
+        pages = np.empty((len(signals), self.height, self.width), np.uint8)
+        for page, signal, style, packed in zip(pages, signals, styles, style_array(styles), strict=True):
+            names = atlas(self._names, max(4, round(4 * style.name_mm * self.px_per_mm)))
+            _draw_page(page, signal, self._boxes, self._frame, names, packed)
+            _degrade(page, style, self.px_per_mm)
+        return pages
+
+    def to_pixels(self, x_mm: np.ndarray, y_mm: np.ndarray, style: Style = CLEAN) -> tuple[np.ndarray, np.ndarray]:
+        """Map millimetres from the page's top left corner to pixels (column, row), as the style places them."""
+        middle_x, middle_y = self.width / self.px_per_mm / 2, self.height / self.px_per_mm / 2
+        return ((middle_x + style.zoom_x * (np.asarray(x_mm) - middle_x) + style.shift_x) * self.px_per_mm,
+                (middle_y + style.zoom_y * (np.asarray(y_mm) - middle_y) + style.shift_y) * self.px_per_mm)
+
+    def trace_points(self, signal_uv: np.ndarray, style: Style = CLEAN) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return each trace's samples in pixels, (columns, rows), in the order of `layout.traces`."""
+        points = []
+        for box in self._boxes:
+            values = np.asarray(signal_uv[box["lead"], box["first"]:box["stop"]], np.float64)
+            x_mm = box["x"] + np.arange(len(values)) * float(self._frame["mm_per_sample"])
+            points.append(self.to_pixels(
+                x_mm, box["baseline"] - style.gain * values * float(self._frame["mm_per_uv"]), style))
+        return points
+
+
+def block_origin(layout: Layout, *, height: int, width: int, px_per_mm: float) -> tuple[float, float]:
+    """Return where the traces' block begins on the page, (left, top) in mm: centred, with room for the pulse."""
+    return ((width / px_per_mm - layout.width_mm - MARGIN_MM) / 2 + MARGIN_MM - 0.5,
+            (height / px_per_mm - layout.height_mm) / 2)
+
+
+def _boxes(layout: Layout, left: float, top: float, sampling_rate: float, samples: int) -> np.ndarray:
+    """Pack the traces' places for the kernel; a trace ends on the sample at which its neighbour begins."""
+    boxes = []
+    for box in layout.traces:
+        first = int(np.ceil(box.start * sampling_rate - 1e-6))
+        stop = min(int(np.floor((box.start + box.seconds) * sampling_rate + 1e-6)) + 1, samples)
+        x = left + box.left + (first / sampling_rate - box.start) * layout.mm_per_s
+        boxes.append((box.lead, min(first, stop), stop, x, left + box.left, top + box.baseline, box.left == 0))
+    return np.array(boxes, _BOX)
+
+
+@jit
+def _draw_page(page, signal, boxes, frame, names, style):
+    """Draw grid, pulses, names and traces of one record, in this order."""
+    scale = frame.px_per_mm
+    x_step, y_step = style.zoom_x * scale, style.zoom_y * scale
+    x_origin = (frame.x_mid * (1.0 - style.zoom_x) + style.shift_x) * scale
+    y_origin = (frame.y_mid * (1.0 - style.zoom_y) + style.shift_y) * scale
+    draw_grid(page, style.paper,
+              _grid_axis(page.shape[1], x_origin + (frame.x_zero + style.grid_x) * x_step, x_step, style),
+              _grid_axis(page.shape[0], y_origin + (frame.y_zero + style.grid_y) * y_step, y_step, style))
+    radius = 0.5 * style.pen_mm * scale
+    for i in range(boxes.size):
+        box = boxes[i]
+        x, y = x_origin + box.x * x_step, y_origin + box.baseline * y_step
+        if style.pulse != 0.0 and box.starts_row:
+            _draw_pulse(page, x_origin + (box.left - 4.75) * x_step, y, x_step, 1000 * frame.mm_per_uv * y_step,
+                        radius, style.ink)
+        if style.names != 0.0:
+            draw_glyph(page, names[i], round(y - NAME_RISE_MM * y_step),
+                       round(x_origin + (box.left + 1.0) * x_step), style.ink)
+        up = style.gain * frame.mm_per_uv * y_step
+        draw_trace(page, (y - up * signal[box.lead, box.first:box.stop]).astype(np.float32), x,
+                   frame.mm_per_sample * x_step, radius, style.ink, SUB_COLUMNS)
+
+
+@jit
+def _grid_axis(size, origin, step, style):
+    """How much the 1 mm and 5 mm lines darken each pixel along one axis."""
+    profile = np.zeros(size, np.float32)
+    if style.minor > 0.0:
+        profile += line_profile(size, origin, step, style.minor_mm * step, style.minor, 1, 5)
+    if style.major > 0.0:
+        profile += line_profile(size, origin, 5.0 * step, style.major_mm * step, style.major, 1, 0)
+    return profile
+
+
+@jit
+def _draw_pulse(page, x, y, x_step, height, radius, ink):
+    """Draw 1 mV of 0.12 s, 3 mm wide on feet of 0.75 mm."""
+    points = np.full(37, y, np.float32)
+    points[7:30] = y - height
+    draw_trace(page, points, x, 0.125 * x_step, radius, ink, SUB_COLUMNS)
+
+
+_BANK = np.clip(np.round(np.random.default_rng(0).standard_normal(1 << 17) * 32), -127, 127).astype(np.int8)
+"""Noise made once: drawing a normal number a pixel would take longer than the page."""
+
+
+def _degrade(page: np.ndarray, style: Style, px_per_mm: float) -> None:
+    """Blur, then noise, in place."""
+    sigma = style.blur_mm * px_per_mm
+    if sigma > 0.1:
+        cv2.GaussianBlur(page, (0, 0), sigma, dst=page)
+    if style.noise > 0:
+        add_noise(page, _BANK, style.noise_seed % (len(_BANK) // 2), style.noise)

@@ -1,0 +1,161 @@
+"""The trace kernel: anti-aliased polylines that are functions of x, drawn with a round pen.
+
+A disk that moves along a function of x covers one interval in every vertical line. So each column is
+cut into sub-columns; in each, the pen's upper and lower envelope follow in closed form from the few
+segments within a radius, and the interval between them is added with exact vertical coverage. Nothing
+is missed at any slope. Pixel (row, column) covers [row, row + 1) x [column, column + 1).
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+jit = njit(nogil=True, cache=True, error_model="numpy")
+
+
+@jit
+def draw_trace(page, y, x0, dx, radius, ink, sub):
+    """Blend a polyline into a grey page; not-finite samples are gaps, parts beyond the page are clipped.
+
+    Args:
+        page: uint8 (H, W), changed in place.
+        y: float32 (n,), rows of the samples in pixels.
+        x0: column of the first sample, in pixels.
+        dx: pixels between samples, > 0.
+        radius: the pen's, in pixels.
+        ink: grey value of the pen, 0-255.
+        sub: sub-columns a pixel.
+    """
+    cover = np.zeros(page.shape[0], np.float32)
+    pen = np.empty((2, y.size), np.float32)
+    first = 0
+    while first < y.size:
+        last = first
+        if math.isfinite(y[first]):
+            while last + 1 < y.size and math.isfinite(y[last + 1]):
+                last += 1
+            _draw_run(page, y[first:last + 1], x0 + first * dx, dx, radius, ink, sub, cover, pen)
+        first = last + 1
+
+
+@jit
+def _draw_run(page, y, x0, dx, radius, ink, sub, cover, pen):
+    """Draw one stretch without gaps. `cover` (zeros) and `pen` are scratch space."""
+    height, width = page.shape
+    end = y.size - 1
+    for k in range(end):
+        slope = (y[k + 1] - y[k]) / dx
+        pen[0, k] = slope
+        pen[1, k] = radius * slope / math.sqrt(1.0 + slope * slope)
+    if end == 0:
+        pen[:, 0] = 0.0
+    weight = 1.0 / sub
+    for column in range(max(0, math.floor(x0 - radius)), min(width, math.ceil(x0 + end * dx + radius))):
+        low, high = height, 0
+        for s in range(sub):
+            top, bottom = _span(y, pen, column + (s + 0.5) / sub, x0, dx, radius)
+            top, bottom = max(top, 0.0), min(bottom, float(height))
+            if top < bottom:
+                _add_interval(cover, top, bottom, weight)
+                low, high = min(low, int(top)), max(high, math.ceil(bottom))
+        for row in range(low, high):
+            paper = float(page[row, column])
+            page[row, column] = np.uint8(paper + (ink - paper) * min(cover[row], 1.0) + 0.5)
+            cover[row] = 0.0
+
+
+@jit
+def _span(y, pen, x, x0, dx, radius):
+    """The interval that the pen covers on the vertical line at x: (top, bottom), top > bottom where none.
+
+    On a segment of slope m the upper envelope touches the disk whose centre lies r m / sqrt(1 + m^2) to
+    the left, the lower one as far to the right; beyond the segment's ends it is the end's own disk.
+    """
+    end = y.size - 1
+    top, bottom = 1e30, -1e30
+    begin = max(0, min(math.ceil((x - radius - x0) / dx) - 1, end))
+    stop = min(max(end, 1), math.floor((x + radius - x0) / dx) + 1)
+    for k in range(begin, stop):
+        xa, xb = x0 + k * dx, x0 + min(k + 1, end) * dx
+        ahead = min(max(x - pen[1, k], xa), xb)
+        depth = radius * radius - (x - ahead) ** 2
+        if depth >= 0.0:
+            top = min(top, y[k] + pen[0, k] * (ahead - xa) - math.sqrt(depth))
+        behind = min(max(x + pen[1, k], xa), xb)
+        depth = radius * radius - (x - behind) ** 2
+        if depth >= 0.0:
+            bottom = max(bottom, y[k] + pen[0, k] * (behind - xa) + math.sqrt(depth))
+    return top, bottom
+
+
+@jit
+def _add_interval(cover, top, bottom, weight):
+    first, last = int(top), int(bottom)
+    if first == last:
+        cover[first] += weight * (bottom - top)
+        return
+    cover[first] += weight * (first + 1 - top)
+    for row in range(first + 1, last):
+        cover[row] += weight
+    if last < cover.size:
+        cover[last] += weight * (bottom - last)
+
+
+@jit
+def line_profile(size, origin, pitch, width, darkness, every, skip):
+    """How much evenly spaced lines darken each pixel of one axis: float32 (size,), 0-1.
+
+    A line is spread over 0.7 px more than its width, at the same amount of ink: without that, lines
+    closer than three pixels would beat against the pixel grid.
+
+    Args:
+        size: pixels.
+        origin: pixel position of line 0.
+        pitch: pixels between lines.
+        width: of a line, in pixels.
+        darkness: of a line, 0-1.
+        every: draw only each line whose number is a multiple of this.
+        skip: leave out the multiples of this; 0: none.
+    """
+    profile = np.zeros(size, np.float32)
+    half = 0.5 * (width + 0.7)
+    value = darkness * width / (2.0 * half)
+    for k in range(math.floor((-half - origin) / pitch), math.ceil((size + half - origin) / pitch) + 1):
+        if k % every != 0 or (skip > 0 and k % skip == 0):
+            continue
+        low, high = max(0.0, origin + k * pitch - half), min(float(size), origin + k * pitch + half)
+        for i in range(int(low), math.ceil(high)):
+            profile[i] += value * max(0.0, min(high, i + 1.0) - max(low, float(i)))
+    return profile
+
+
+@jit
+def draw_grid(page, paper, x_profile, y_profile):
+    """Fill a grey page with paper of brightness `paper` (0-255), darkened by the two axes' profiles."""
+    keep = (1.0 - x_profile).astype(np.float32)
+    for row in range(page.shape[0]):
+        level = np.float32(paper * (1.0 - y_profile[row]))
+        for column in range(page.shape[1]):
+            page[row, column] = np.uint8(level * keep[column] + np.float32(0.5))
+
+
+@jit
+def draw_glyph(page, glyph, top, left, ink):
+    """Blend a coverage bitmap (uint8) into a grey page at a whole pixel, clipped at the page."""
+    for i in range(max(0, -top), min(glyph.shape[0], page.shape[0] - top)):
+        for j in range(max(0, -left), min(glyph.shape[1], page.shape[1] - left)):
+            value = float(page[top + i, left + j])
+            page[top + i, left + j] = np.uint8(value + (ink - value) * glyph[i, j] / 255.0 + 0.5)
+
+
+@jit
+def add_noise(page, bank, offset, sigma):
+    """Add `sigma` grey levels of the noise in `bank` (int8, 1 sigma = 32), from `offset` on, clipped to 0-255."""
+    scale = np.float32(sigma / 32.0)
+    flat = page.reshape(-1)
+    for start in range(0, flat.size, bank.size // 2):
+        stop = min(flat.size, start + bank.size // 2)
+        for i in range(start, stop):
+            value = np.float32(flat[i]) + scale * np.float32(bank[offset + i - start]) + np.float32(0.5)
+            flat[i] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
