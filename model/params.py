@@ -60,9 +60,9 @@ class PageParams:
     """The canonical page: what the model reads."""
 
     layout: str = "3x4+1R"
-    height: int = 256
-    width: int = 512
-    px_per_mm: float = 2.0
+    height: int = 192
+    width: int = 384
+    px_per_mm: float = 1.5
 
     def __post_init__(self) -> None:
         _check(self.height % 32 == 0 and self.width % 32 == 0, "page.height/width", "must be multiples of 32")
@@ -88,7 +88,7 @@ class ModelParams:
 
     image_widths: tuple[int, ...] = (24, 48, 96, 192)
     image_depths: tuple[int, ...] = (1, 2, 2, 2)
-    signal_widths: tuple[int, ...] = (32, 64, 96, 128)
+    signal_widths: tuple[int, ...] = (64, 96, 128, 192)
     signal_depths: tuple[int, ...] = (1, 1, 1, 1)
     signal_kernel: int = 7
     token_dim: int = 128
@@ -112,13 +112,13 @@ class TrainParams:
     """The optimisation."""
 
     epochs: int = 20
-    batch_size: int = 16
+    batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
     """Share of the steps in which the learning rate rises; a cosine takes it to zero after."""
     grad_clip: float = 1.0
-    ema: float = 0.99
+    ema: float = 0.998
     """Decay of the averaged weights that are evaluated and shipped; 0: none."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bf16 autocast where the device has matrix units for it, else fp32."""

@@ -43,20 +43,19 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
         checkpoint: the folder to write.
         params, model, page, tracking: sections of params.yaml.
         seed: of weights, order and augmentation.
-        state: folder in which the whole state is kept while training, outside every step's output.
-        resume: go on from `state` instead of starting anew; with nothing there the run starts at zero.
+        state: folder in which the whole state is kept until the checkpoint is written, outside every step's
+            output; each run (parameters, data, seed) has its own file there.
+        resume: go on from this run's state; where there is none the run starts at zero, and says so.
 
     Raises:
         ValueError: the store failed validation, belongs to another validation, or has no record of a split;
-            the state belongs to another run.
+            the state cannot be read.
     """
     store = RecordStore.open(records)
     _refuse_unvalidated(validation, store)
     train, validate = _sources(store, params, page, seed)
     signature = _signature(store, params, model, page, seed)
-    state_file = state / "state.pt" if state else None
-    if state_file and not resume:
-        state_file.unlink(missing_ok=True)
+    state_file = _state_file(state, signature, resume)
     torch.manual_seed(seed)
     net = VizECGNet(model, classes=len(store.label_names))
     net.start_from_prevalence(torch.from_numpy(train.targets.mean(axis=0)))
@@ -76,6 +75,8 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
                 "seconds": sum(row["seconds"] for row in trained.history)}
         with write_beside(checkpoint) as folder:
             save_checkpoint(folder, trained.net, meta=meta, history=trained.history)
+        if state_file:
+            state_file.unlink()
         mlflow.log_artifact(str(checkpoint / "history.json"))
         mlflow.set_tag("checkpoint_digest", checkpoint_digest(checkpoint))
         return TrainResult(meta["run_id"], meta["epochs"], meta["validate_auroc"], time.monotonic() - started)
@@ -116,6 +117,17 @@ def _refuse_unvalidated(validation: Path, store: RecordStore) -> None:
     if result["data_digest"] != store.digest:
         raise ValueError(f"{validation}/validation.json: validates another store than {store.path}; "
                          "run 'vizecg validate' again")
+
+
+def _state_file(state: Path | None, signature: str, resume: bool) -> Path | None:
+    """Return where this run keeps its state; a run that does not resume begins by forgetting it."""
+    if state is None:
+        return None
+    file = state / f"{signature[:16]}.pt"
+    if not resume:
+        file.unlink(missing_ok=True)
+    say(f"{'resuming from' if file.exists() else 'starting at epoch 1, state kept in'} {file}")
+    return file
 
 
 def _signature(store: RecordStore, params: TrainParams, model: ModelParams, page: PageParams, seed: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from components.train.step import run
-from model.checkpoint import load_checkpoint, load_state
+from model.checkpoint import load_checkpoint, load_state, save_state
 from model.params import PageParams, TrackingParams, TrainParams
 from tests.model.tiny import TINY
 
@@ -64,20 +64,27 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(inputs, tmp_path
         with pytest.raises(Cut):
             run(checkpoint=tmp_path / "cut", params=whole, state=tmp_path / "state", **inputs)
     assert not (tmp_path / "cut").exists()
-    assert len(load_state(tmp_path / "state" / "state.pt")["history"]) == 2
+    (state,) = (tmp_path / "state").iterdir()
+    assert len(load_state(state)["history"]) == 2
     run(checkpoint=tmp_path / "cut", params=whole, state=tmp_path / "state", resume=True, **inputs)
+    assert not state.exists()
     for name, value in weights(tmp_path / "whole").items():
         assert torch.equal(value, weights(tmp_path / "cut")[name]), name
 
 
-def test_a_state_of_another_run_is_refused_and_a_fresh_start_forgets_it(inputs, tmp_path):
-    state = tmp_path / "state"
-    one = dataclasses.replace(PARAMS, epochs=1)
-    run(checkpoint=tmp_path / "out", params=one, state=state, **inputs)
-    other = dataclasses.replace(one, learning_rate=1e-4)
-    with pytest.raises(ValueError, match="other parameters or data"):
-        run(checkpoint=tmp_path / "out", params=other, state=state, resume=True, **inputs)
-    assert run(checkpoint=tmp_path / "out", params=other, state=state, **inputs).epochs == 1
+def test_runs_keep_states_of_their_own_and_a_forged_one_is_refused(inputs, tmp_path):
+    from components.train.step import _state_file
+
+    one, two = (_state_file(tmp_path, sign * 64, True) for sign in "ab")
+    assert one != two
+    one.write_bytes(b"x")
+    assert _state_file(tmp_path, "a" * 64, False) == one and not one.exists()
+    params = dataclasses.replace(PARAMS, epochs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("components.train.step._state_file", lambda *_: one)
+        save_state(one, {"signature": "another"})
+        with pytest.raises(ValueError, match="other parameters or data"):
+            run(checkpoint=tmp_path / "out", params=params, state=tmp_path, resume=True, **inputs)
 
 
 @pytest.mark.parametrize(("validation", "message"), [
