@@ -22,7 +22,9 @@ from ecg.leads import LEADS
 SCHEMA_VERSION = 1
 SPLITS = ("train", "validate", "test")
 COLUMNS = ("record", "patient", "source", "sampling_rate", "age", "sex", "device", "fold", "split", "flags")
-"""The columns of records.parquet before those of the labels (one 0/1 column each, `label:<name>`)."""
+"""The columns of records.parquet before those of the labels (one 0/1 column each, `label:<name>`).
+
+`sampling_rate` is the source's own, before resampling; `flags` are separated by semicolons."""
 
 MICROVOLTS_PER_MILLIVOLT = 1000.0
 
@@ -110,7 +112,7 @@ class RecordStore:
 class StoreWriter:
     """Collect records into a store; memory stays bounded, the table alone is held.
 
-    Use through `write_store`, which puts the finished folder in its place.
+    Use inside `write_beside`, which puts the finished folder in its place.
     """
 
     def __init__(self, path: Path, *, sampling_rate: float, samples: int, label_names: tuple[str, ...]):
@@ -131,10 +133,18 @@ class StoreWriter:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def table(self) -> pd.DataFrame:
+        """Return the rows so far, in the form of records.parquet."""
+        return pd.DataFrame(self._rows, columns=[*COLUMNS, *(f"label:{n}" for n in self.label_names)])
+
     def finish(self, extra: dict) -> str:
-        """Write the table and the description; returns the content digest."""
+        """Write the table and the description; returns the content digest.
+
+        Args:
+            extra: further plain values for store.json.
+        """
         self._raw.close()
-        table = pd.DataFrame(self._rows, columns=[*COLUMNS, *(f"label:{n}" for n in self.label_names)])
+        table = self.table()
         _prepend_npy_header(self.path / "signals.raw", self.path / "signals.npy",
                             (len(table), len(LEADS), self.samples))
         table.to_parquet(self.path / "records.parquet", index=False)
