@@ -105,7 +105,8 @@ class RecordStore:
         found = np.flatnonzero(self.table["split"].to_numpy() == split)
         if not len(found):
             have = ", ".join(sorted(set(self.table["split"])))
-            raise ValueError(f"{self.path}: no record in split {split!r} (it has {have}); see ingest.split in params.yaml")
+            raise ValueError(f"{self.path}: no record in split {split!r} (it has {have}); see ingest.*_folds in "
+                             "params.yaml")
         return found
 
 
@@ -119,7 +120,7 @@ class StoreWriter:
         self.path, self.sampling_rate, self.samples, self.label_names = path, sampling_rate, samples, label_names
         self._rows: list[dict] = []
         self._hash = hashlib.sha256()
-        self._raw = open(path / "signals.raw", "wb")
+        self._raw = open(path / "signals.raw", "wb")  # noqa: SIM115 - closed by finish
 
     def append(self, row: dict, signal_uv: np.ndarray, labels: tuple[str, ...]) -> None:
         """Add one record: its row (keys as in `COLUMNS`), int16 µV signal (12, samples), label names."""

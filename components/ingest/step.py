@@ -13,7 +13,7 @@ from ecg.quality import LIMIT_MV, fault, notes
 from ecg.records import MICROVOLTS_PER_MILLIVOLT, SPLITS, BadRecord, RawRecord, StoreWriter, write_beside
 from ecg.resample import standardise
 from ecg.sources.registry import open_source
-from ecg.sources.source import Entry, Source
+from ecg.sources.source import Source
 from model.params import IngestParams
 
 
@@ -103,8 +103,8 @@ def _append(writer: StoreWriter, item: RawRecord, split: str, params: IngestPara
 def _refuse_losses(bad: list[BadRecord], total: int, params: IngestParams) -> None:
     if len(bad) > params.max_quarantined * total or len(bad) == total:
         reasons = ", ".join(f"{count} {reason}" for reason, count in _tally(bad).items())
-        raise ValueError(f"{len(bad)} of {total} records cannot be used ({reasons}), more than ingest.max_quarantined = "
-                         f"{params.max_quarantined:g} allows; the first, {bad[0].record}: {bad[0].detail}")
+        raise ValueError(f"{len(bad)} of {total} records cannot be used ({reasons}); ingest.max_quarantined allows a "
+                         f"share of {params.max_quarantined:g}; the first, {bad[0].record}: {bad[0].detail}")
 
 
 def _tally(bad: list[BadRecord]) -> dict[str, int]:
