@@ -10,21 +10,18 @@ import cv2
 import numpy as np
 
 from ecg.leads import LEADS
+from ecg.paper.full_page import draw_full_page, write_png
 from ecg.paper.glyphs import atlas
-from ecg.paper.layout import Layout
-from ecg.paper.raster import add_noise, draw_glyph, draw_grid, draw_trace, jit, line_profile
+from ecg.paper.layout import Layout, block_origin
+from ecg.paper.raster import add_noise, draw_glyph, draw_grid, draw_pulse, draw_trace, jit, line_profile
 from ecg.paper.style import CLEAN, Style, sample_style, style_array
 
-__all__ = ["CLEAN", "Renderer", "Style", "sample_style"]
+__all__ = ["CLEAN", "Renderer", "Style", "draw_full_page", "sample_style", "write_png"]
 
-MARGIN_MM = 5.0
-"""Paper left of the traces, which holds the calibration pulse."""
 NAME_RISE_MM = 12.0
 """Top of a lead name above its trace's baseline."""
 SUB_COLUMNS = 4
 
-_BOX = np.dtype([("lead", np.int64), ("first", np.int64), ("stop", np.int64), ("x", np.float64),
-                 ("left", np.float64), ("baseline", np.float64), ("starts_row", np.bool_)])
 _FRAME = np.dtype([("px_per_mm", np.float64), ("x_mid", np.float64), ("y_mid", np.float64), ("x_zero", np.float64),
                    ("y_zero", np.float64), ("mm_per_sample", np.float64), ("mm_per_uv", np.float64)])
 
@@ -52,9 +49,8 @@ class Renderer:
                 raise ValueError(f"{name}: must be more than 0, not {value}")
         self.layout, self.height, self.width, self.px_per_mm = layout, height, width, px_per_mm
         self.sampling_rate, self.samples = sampling_rate, samples
-        self.block_mm = block_origin(layout, height=height, width=width, px_per_mm=px_per_mm)
-        left, top = self.block_mm
-        self._boxes = _boxes(layout, left, top, sampling_rate, samples)
+        left, top = block_origin(layout, width_mm=width / px_per_mm, height_mm=height / px_per_mm)
+        self._boxes = layout.place(left=left, top=top, sampling_rate=sampling_rate, samples=samples)
         self._names = tuple(LEADS[lead] for lead in self._boxes["lead"])
         self._frame = np.array((px_per_mm, width / px_per_mm / 2, height / px_per_mm / 2, left,
                                 top + layout.row_mm / 2, layout.mm_per_s / sampling_rate,
@@ -106,23 +102,6 @@ class Renderer:
         return points
 
 
-def block_origin(layout: Layout, *, height: int, width: int, px_per_mm: float) -> tuple[float, float]:
-    """Return where the traces' block begins on the page, (left, top) in mm: centred, with room for the pulse."""
-    return ((width / px_per_mm - layout.width_mm - MARGIN_MM) / 2 + MARGIN_MM - 0.5,
-            (height / px_per_mm - layout.height_mm) / 2)
-
-
-def _boxes(layout: Layout, left: float, top: float, sampling_rate: float, samples: int) -> np.ndarray:
-    """Pack the traces' places for the kernel; a trace ends on the sample at which its neighbour begins."""
-    boxes = []
-    for box in layout.traces:
-        first = int(np.ceil(box.start * sampling_rate - 1e-6))
-        stop = min(int(np.floor((box.start + box.seconds) * sampling_rate + 1e-6)) + 1, samples)
-        x = left + box.left + (first / sampling_rate - box.start) * layout.mm_per_s
-        boxes.append((box.lead, min(first, stop), stop, x, left + box.left, top + box.baseline, box.left == 0))
-    return np.array(boxes, _BOX)
-
-
 @jit
 def _draw_page(page, signal, boxes, frame, names, style):
     """Draw grid, pulses, names and traces of one record, in this order."""
@@ -138,8 +117,8 @@ def _draw_page(page, signal, boxes, frame, names, style):
         box = boxes[i]
         x, y = x_origin + box.x * x_step, y_origin + box.baseline * y_step
         if style.pulse != 0.0 and box.starts_row:
-            _draw_pulse(page, x_origin + (box.left - 4.75) * x_step, y, x_step, 1000 * frame.mm_per_uv * y_step,
-                        radius, style.ink)
+            draw_pulse(page, x_origin + (box.left - 4.75) * x_step, y, x_step, 1000 * frame.mm_per_uv * y_step,
+                        radius, style.ink, SUB_COLUMNS)
         if style.names != 0.0:
             draw_glyph(page, names[i], round(y - NAME_RISE_MM * y_step),
                        round(x_origin + (box.left + 1.0) * x_step), style.ink)
@@ -157,14 +136,6 @@ def _grid_axis(size, origin, step, style):
     if style.major > 0.0:
         profile += line_profile(size, origin, 5.0 * step, style.major_mm * step, style.major, 1, 0)
     return profile
-
-
-@jit
-def _draw_pulse(page, x, y, x_step, height, radius, ink):
-    """Draw 1 mV of 0.12 s, 3 mm wide on feet of 0.75 mm."""
-    points = np.full(37, y, np.float32)
-    points[7:30] = y - height
-    draw_trace(page, points, x, 0.125 * x_step, radius, ink, SUB_COLUMNS)
 
 
 _BANK = np.clip(np.round(np.random.default_rng(0).standard_normal(1 << 17) * 32), -127, 127).astype(np.int8)
