@@ -47,6 +47,10 @@ class ValidateParams:
     """Least share of the training records that carries each label."""
     max_prevalence: float = 0.98
     max_amplitude_mv: float = 20.0
+    max_std_mv: float = 3.0
+    """Standard deviation of a lead; more is noise or a wrong gain."""
+    max_clipped_share: float = 0.2
+    """Share of a lead's samples that may lie on its least or greatest value, as at an amplifier's rail."""
     max_flat_share: float = 0.02
     """Share of (record, lead) pairs that may be flat."""
     max_identity_error_uv: float = 20.0
