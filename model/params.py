@@ -204,6 +204,11 @@ class DeployParams:
     name: str = "vizecgnet"
     inference: str = "http://127.0.0.1:8080"
     management: str = "http://127.0.0.1:8081"
+    metrics: str = "http://127.0.0.1:8082"
+    state: str = ""
+    """Folder of the server: keys, configuration, model store, logs; empty: `torchserve` beside the deployment."""
+    token_minutes: float = 60.0
+    """How long the server's keys are good for; ours are renewed by themselves."""
     workers: int = 1
     batch_size: int = 4
     max_batch_delay_ms: int = 20
