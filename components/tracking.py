@@ -1,5 +1,6 @@
 """MLflow runs: one context manager that every step uses."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ def connect(tracking: TrackingParams):
     if not tracking.uri.startswith(("sqlite:", "postgresql", "mysql", "http://", "https://")):
         raise ValueError(f"tracking.uri: {tracking.uri!r} is no MLflow address; use sqlite:///FILE or http(s)://HOST")
     import mlflow
+
+    # Making the database narrates every table at INFO (set by the import); a user wants the step's own lines.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
     mlflow.set_tracking_uri(tracking.uri)
     mlflow.set_registry_uri(tracking.uri)
