@@ -1,0 +1,77 @@
+"""Run the rules through Great Expectations; it alone is imported here, and only when called: that takes seconds."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from components.validate.suite import Rule
+
+EXAMPLES = 5
+"""Records named for an expectation that fails."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one rule fared. `observed` is a table's or column's value, or the count of records that break the rule."""
+
+    name: str
+    column: str
+    critical: bool
+    success: bool
+    observed: float | int | str | None
+    examples: list[str]
+
+
+def check(table: pd.DataFrame, rules: list[Rule], *, docs: Path, title: str) -> list[Outcome]:
+    """Check every rule and write the Data Docs, static HTML, to the folder `docs`.
+
+    Returns:
+        The outcomes, in the order of `rules`.
+    """
+    context, checkpoint = _prepare(rules, title)
+    outcome = checkpoint.run(batch_parameters={"dataframe": table})
+    results = {result.expectation_config.meta["name"]: result
+               for run in outcome.run_results.values() for result in run.results}
+    _write_docs(context, docs)
+    return [_outcome(rule, results[rule.name]) for rule in rules]
+
+
+def _prepare(rules: list[Rule], title: str):
+    """Build context and checkpoint; nothing is kept on disk and nothing is sent anywhere."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("record store").add_dataframe_asset("records")
+    batch = asset.add_batch_definition_whole_dataframe("all")
+    configurations = [ExpectationConfiguration(
+        type=rule.type, kwargs={**({"column": rule.column} if rule.column else {}), **rule.options},
+        meta={"name": rule.name, "critical": rule.critical}, notes=rule.note or None,
+        severity="critical" if rule.critical else "warning") for rule in rules]
+    suite = context.suites.add(gx.ExpectationSuite(title, expectations=[c.to_domain_obj() for c in configurations]))
+    definition = context.validation_definitions.add(gx.ValidationDefinition(name=title, data=batch, suite=suite))
+    checkpoint = context.checkpoints.add(gx.Checkpoint(
+        name=title, validation_definitions=[definition],
+        result_format={"result_format": "SUMMARY", "unexpected_index_column_names": ["record"]}))
+    return context, checkpoint
+
+
+def _write_docs(context, docs: Path) -> None:
+    context.add_data_docs_site("docs", {
+        "class_name": "SiteBuilder", "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.absolute())}})
+    context.build_data_docs(site_names=["docs"])
+
+
+def _outcome(rule: Rule, result) -> Outcome:
+    values = result.to_json_dict()["result"]
+    observed = values.get("observed_value", values.get("unexpected_count"))
+    if isinstance(observed, list):
+        observed = ", ".join(map(str, observed))
+    broken = values.get("partial_unexpected_index_list") or []
+    return Outcome(rule.name, rule.column, rule.critical, bool(result.success), observed,
+                   [] if result.success else [str(row["record"]) for row in broken[:EXAMPLES]])
