@@ -28,21 +28,27 @@ def open_folder(folder: Path, *, labels: tuple[str, ...] = (), name: str = "wfdb
     """
     table = folder / "labels.csv"
     rows = read_table(table, required=REQUIRED)
-    refuse_repeated([row["record"].strip() for row in rows], table)
+    names = record_names([row["record"].strip() for row in rows])
+    refuse_repeated(names, table)
     statements = Counter(label for row in rows for label in _split(row["labels"]))
     scheme = plain_scheme(labels or sorted(statements))
     if labels and not statements.keys() & set(labels):
         raise ValueError(f"{table}: none of ingest.labels ({', '.join(labels)}) occurs; "
                          f"it has {', '.join(sorted(statements)) or 'none'}")
-    entries = tuple(_entry(folder, row, scheme) for row in rows)
+    entries = tuple(_entry(folder, record, row, scheme) for record, row in zip(names, rows, strict=True))
     return Source(name, scheme.names, entries, dict(sorted(scheme.unknown(statements.elements()).items())))
 
 
-def _entry(folder: Path, row: dict[str, str], scheme: LabelScheme) -> Entry | BadRecord:
-    record, patient = row["record"].strip(), row["patient"].strip()
-    path = folder / record
-    if not record or Path(record).is_absolute() or ".." in Path(record).parts:
-        return BadRecord(record, "outside_folder", f"the path {record!r} is not one below the folder")
+def record_names(paths: list[str]) -> list[str]:
+    """Name records after their files; with their folders, joined by "_", only where two files share a name."""
+    names = [Path(path).name for path in paths]
+    return names if len(set(names)) == len(names) else ["_".join(Path(path).parts) for path in paths]
+
+
+def _entry(folder: Path, record: str, row: dict[str, str], scheme: LabelScheme) -> Entry | BadRecord:
+    path, patient = Path(row["record"].strip()), row["patient"].strip()
+    if not path.name or path.is_absolute() or ".." in path.parts:
+        return BadRecord(record, "outside_folder", f"the path {str(path)!r} is not one below the folder")
     if not patient:
         return BadRecord(record, "no_patient", "the cell patient is empty")
     try:
@@ -51,7 +57,7 @@ def _entry(folder: Path, row: dict[str, str], scheme: LabelScheme) -> Entry | Ba
         sex = SEXES[row.get("sex", "").strip().upper()]
     except (ValueError, OverflowError, KeyError) as error:
         return BadRecord(record, "unreadable_row", f"age, fold or sex cannot be read ({error})")
-    return Entry(record, path, patient, scheme.apply(_split(row["labels"])), age, sex,
+    return Entry(record, folder / path, patient, scheme.apply(_split(row["labels"])), age, sex,
                  row.get("device", "").strip(), fold)
 
 
