@@ -1,0 +1,204 @@
+"""From a picture of a page to the canonical page that the model reads.
+
+The grid gives the scale; the long strokes of ink are the traces (letters are short), their rows and
+ends give the place. Rows are brought to the canonical distance by moving bands, not by stretching, so
+that a millivolt keeps its height. Turned and warped pages are not straightened.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ecg.paper.grid import grid_pitch
+from ecg.paper.layout import Layout, block_origin, layout
+
+LONGEST_SIDE = 1800
+"""Larger pictures are reduced to this first: the canonical page is far coarser."""
+MIN_CONFIDENCE = 0.3
+"""Below this the grid is not believed and the ink's own extent sets the scale."""
+_INK_LEVEL = 20.0
+_TYPICAL_WIDTH_MM = 270.0
+_STROKE_MM = 20.0
+"""Connected ink at least this wide is a trace."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """What was found: the canonical page, and how."""
+
+    image: np.ndarray
+    """uint8 (height, width), grey: ink dark, paper 255."""
+    px_per_mm_found: float
+    """Resolution of the picture given."""
+    confidence: float
+    """0-1: how clearly the grid stood out; below `MIN_CONFIDENCE` the scale is a guess from the ink."""
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom of the traces' block in pixels of the picture given."""
+
+
+def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float,
+                 page_layout: Layout | None = None) -> Located:
+    """Find the traces on a picture of a page and draw them as the canonical page shows them.
+
+    Args:
+        image: uint8, grey (H, W) or RGB (H, W, 3).
+        height: of the canonical page in pixels.
+        width: of the canonical page in pixels.
+        px_per_mm: of the canonical page.
+        page_layout: the arrangement expected; by default 3x4+1R.
+
+    Raises:
+        ValueError: another shape or dtype, or a picture too small to hold a page.
+    """
+    page_layout = page_layout or layout("3x4+1R")
+    small, reduction = _reduce(_checked(image))
+    channels = [_flatten(plane) for plane in cv2.split(small)]
+    luma = _flatten(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+    pitch, confidence = grid_pitch(np.minimum.reduce(channels))
+    darkest = np.maximum.reduce(channels)
+    if confidence < MIN_CONFIDENCE:
+        pitch = _pitch_from_ink(_strokes(darkest, small.shape[1] / _TYPICAL_WIDTH_MM), small.shape[1], page_layout)
+    strokes = _strokes(darkest, pitch)
+    left = _block_left(strokes, pitch, page_layout)
+    baselines = _baselines(strokes, pitch, page_layout)
+    origin = block_origin(page_layout, width_mm=width / px_per_mm, height_mm=height / px_per_mm)
+    mapped = _compose(_tone(luma, strokes), left, baselines, pitch, origin, (height, width), px_per_mm, page_layout)
+    half = page_layout.row_mm / 2 * pitch
+    box = (left, baselines[0] - half, left + page_layout.width_mm * pitch, baselines[-1] + half)
+    return Located(mapped, pitch * reduction, confidence, tuple(float(side * reduction) for side in box))
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or not (image.ndim == 2 or image.ndim == 3 and image.shape[2] == 3):
+        raise ValueError(f"image: must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
+    if min(image.shape[:2]) < 64 or image.shape[1] < 128:
+        raise ValueError(f"image: {image.shape[1]} x {image.shape[0]} pixels are too few to read an ECG from; "
+                         "give at least 128 x 64")
+    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+
+
+def _reduce(image: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the picture with its longest side at most `LONGEST_SIDE`, and how often smaller it is."""
+    reduction = max(1.0, max(image.shape[:2]) / LONGEST_SIDE)
+    if reduction == 1.0:
+        return image, reduction
+    size = round(image.shape[1] / reduction), max(1, round(image.shape[0] / reduction))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), reduction
+
+
+def _flatten(plane: np.ndarray) -> np.ndarray:
+    """Divide a plane by its paper: float32 (H, W), paper 1, ink towards 0, whatever the light."""
+    height, width = plane.shape
+    coarse = cv2.resize(plane, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
+    paper = cv2.dilate(coarse, np.ones((7, 7), np.uint8))
+    paper = cv2.GaussianBlur(paper.astype(np.float32), (0, 0), 4)
+    paper = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.minimum(plane / np.maximum(paper, 8.0), 1.1).astype(np.float32)
+
+
+def _strokes(flat: np.ndarray, pitch: float) -> np.ndarray:
+    """Return where the traces' ink is, bool (H, W): dark, connected and wide.
+
+    The threshold lies half way between the paper and the darkest half per cent.
+    """
+    ink = (flat < (1 + np.quantile(flat[::2, ::2], 0.005)) / 2).astype(np.uint8)
+    reach = max(2, round(0.4 * pitch)) + 1
+    joined = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    wide, tall = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
+    rule = (tall < 1.6 * pitch) & (wide > 120 * pitch)
+    keep = (wide >= _STROKE_MM * pitch) & ~rule
+    keep[0] = False
+    strokes = keep[labels] & (ink > 0)
+    return strokes if strokes.any() else ink > 0
+
+
+def _pitch_from_ink(strokes: np.ndarray, width: int, page_layout: Layout) -> float:
+    """Guess pixels per mm when no grid shows: the ink is as wide as the traces and a pulse."""
+    columns = np.flatnonzero(strokes.any(axis=0))
+    extent = columns[-1] - columns[0] + 1 if len(columns) else width
+    return max(extent, width / 4) / (page_layout.width_mm + 2.5)
+
+
+def _block_left(strokes: np.ndarray, pitch: float, page_layout: Layout) -> float:
+    """Return the column at which the traces begin.
+
+    Ink wider than the traces has a calibration pulse before them, so their end is the surer mark.
+    """
+    columns = np.flatnonzero(strokes.sum(axis=0) > 0)
+    if not len(columns):
+        return (strokes.shape[1] - page_layout.width_mm * pitch) / 2
+    begin, end = columns[0], columns[-1] + 1
+    surplus = (end - begin) / pitch - page_layout.width_mm
+    if 0 < surplus < 12:
+        return end - page_layout.width_mm * pitch
+    return (begin + end) / 2 - page_layout.width_mm * pitch / 2
+
+
+def _baselines(strokes: np.ndarray, pitch: float, page_layout: Layout) -> np.ndarray:
+    """Return the image row of each layout row's baseline, from the peaks of ink along the rows.
+
+    The first rows found are the layout's grid, the last one its rhythm strip. Missing ones follow at the
+    rows' own distance.
+    """
+    wanted = len(page_layout.rows) + len(page_layout.rhythm)
+    found = _row_peaks(strokes.sum(axis=1).astype(np.float32), pitch)
+    if not len(found):
+        middle = strokes.shape[0] / 2
+        return middle + (np.arange(wanted) - (wanted - 1) / 2) * page_layout.row_mm * pitch
+    if len(found) > wanted:
+        grid = len(page_layout.rows)
+        found = np.concatenate([found[:grid], found[len(found) - (wanted - grid):]])
+    step = np.median(np.diff(found)) if len(found) > 1 else page_layout.row_mm * pitch
+    missing = wanted - len(found)
+    return np.concatenate([found, found[-1] + step * np.arange(1, missing + 1)])
+
+
+def _row_peaks(profile: np.ndarray, pitch: float) -> np.ndarray:
+    """Return the rows of the profile's clear peaks, at least 15 mm apart, ascending."""
+    smooth = cv2.GaussianBlur(profile[:, None], (0, 0), max(0.8, 0.8 * pitch)).ravel()
+    wide = cv2.dilate(smooth[:, None], np.ones((2 * round(7.5 * pitch) + 1, 1), np.uint8)).ravel()
+    peaks = np.flatnonzero((smooth == wide) & (smooth > 0.2 * smooth.max()))
+    apart = np.diff(peaks, prepend=-1e9) > 1
+    return peaks[apart].astype(float) + 0.5
+
+
+def _tone(luma: np.ndarray, strokes: np.ndarray) -> np.ndarray:
+    """Stretch the flattened picture so that paper is 255 and the traces' ink as dark as on canonical pages."""
+    ink = min(float(np.quantile(luma[strokes], 0.25)), 0.8) if strokes.any() else 0.0
+    return np.clip(_INK_LEVEL + (luma - ink) / (1 - ink) * (255 - _INK_LEVEL), 0, 255).astype(np.float32)
+
+
+def _compose(tone: np.ndarray, left: float, baselines: np.ndarray, pitch: float, origin: tuple[float, float],
+             shape: tuple[int, int], px_per_mm: float, page_layout: Layout) -> np.ndarray:
+    """Draw the canonical page, each row moved to its place."""
+    factor = pitch / px_per_mm
+    # Averages what falls on one canonical pixel; only when the page shrinks.
+    sigma = 0.35 * np.sqrt(max(factor ** 2 - 1, 0.0))
+    smooth = cv2.GaussianBlur(tone, (0, 0), sigma) if sigma > 0.2 else tone
+    places = (origin[1] + page_layout.row_mm * (np.arange(len(baselines)) + 0.5)) * px_per_mm
+    moves = baselines / factor - places
+    if np.ptp(moves) < 1.5 * px_per_mm:
+        return _warp(smooth, left, np.mean(moves) * factor, factor, origin[0] * px_per_mm, shape)
+    page = np.full(shape, 255, np.uint8)
+    half = np.median(np.diff(baselines)) / factor / 2
+    for number, (place, move) in enumerate(zip(places, moves, strict=True)):
+        top = 0 if number == 0 and half > page_layout.row_mm / 2 * px_per_mm else max(0, round(place - half))
+        bottom = min(shape[0], round(place + half))
+        band = _warp(smooth, left, move * factor, factor, origin[0] * px_per_mm, shape)[top:bottom]
+        page[top:bottom] = np.minimum(page[top:bottom], band)
+    return page
+
+
+def _warp(tone: np.ndarray, left: float, above: float, factor: float, margin: float,
+          shape: tuple[int, int]) -> np.ndarray:
+    """Sample the picture: canonical (x, y) lies at left + (x - margin) factor, above + y factor."""
+    # Pixel i covers [i, i + 1): its centre is i + 0.5, for cv2 it is i.
+    offset_x = left + (0.5 - margin) * factor - 0.5
+    offset_y = above + 0.5 * factor - 0.5
+    matrix = np.array([[factor, 0, offset_x], [0, factor, offset_y]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    mapped = cv2.warpAffine(tone, matrix, shape[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=255)
+    return np.clip(mapped + 0.5, 0, 255).astype(np.uint8)
