@@ -5,14 +5,15 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
-from kfp import Client, compiler
 
 from components.lineage import git_commit
 from model.params import Params, as_dict
-from pipelines.local import LocalRun, run_pipeline
-from pipelines.training import training
+
+if TYPE_CHECKING:
+    from pipelines.local import LocalRun
 
 HEADER = "# Compiled by `vizecg pipeline compile` from pipelines/training.py: do not edit.\n"
 SECONDS_TO_ANSWER = 5
@@ -28,6 +29,10 @@ class Outcome:
 
 def compile_training(out: Path) -> None:
     """Write the pipeline as YAML, the same bytes wherever and whenever it is compiled."""
+    from kfp import compiler
+
+    from pipelines.training import training
+
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         compiled = Path(folder) / "training.yaml"
@@ -50,6 +55,9 @@ def run_local(params: Params, *, root: Path) -> Outcome:
         params: all of params.yaml.
         root: each run makes a folder below it, with what its tasks wrote and its log.
     """
+    from pipelines.local import run_pipeline
+    from pipelines.training import training
+
     data = str(Path(params.ingest.data).absolute())
     done = run_pipeline(training, pipeline_arguments(params, data=data, data_digest=""), root=root)
     if not done.succeeded:
@@ -67,6 +75,7 @@ def submit(params: Params, *, host: str, data_digest: str = "") -> str:
     _refuse_silence(host)
     # Without a digest nothing says that the data is what it was: then no cached ingest may be taken.
     digest = data_digest or f"unknown at {time.time():.0f}"
+    from kfp import Client
     from kfp_server_api import ApiException
 
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +99,7 @@ def _refuse_silence(host: str) -> None:
                          "give --host the address of its API, such as http://127.0.0.1:8888") from None
 
 
-def _prove_branch(done: LocalRun) -> Outcome:
+def _prove_branch(done: "LocalRun") -> Outcome:
     """Compare what lies on disk with the gate's decision: the runner may skip a branch and still report success."""
     decision = done.read_json("gate", "decision/decision.json")
     if not decision["passed"]:
