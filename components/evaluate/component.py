@@ -20,6 +20,7 @@ def evaluate(checkpoint: dsl.Input[dsl.Model], pages: dsl.Input[dsl.Dataset], pa
     run(checkpoint=Path(checkpoint.path), pages=Path(pages.path), evaluation=folder,
         params=from_dict(EvaluateParams, params, "evaluate"), seed=seed)
     for capture, figures in json.loads((folder / "metrics.json").read_text())["test"].items():
-        for name, figure in figures["macro"].items():
+        known = {name: figure for name, figure in figures["macro"].items() if figure["value"] is not None}
+        for name, figure in known.items():
             metrics.log_metric(f"{capture}.{name}", figure["value"])
     shutil.copyfile(folder / "report.html", report.path)
