@@ -1,0 +1,141 @@
+"""render: record store to the frozen evaluation pages, their index, and pictures to look at."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from components.progress import track
+from components.render.contact_sheet import contact_sheet
+from ecg.paper.full_page import draw_indexed_page
+from ecg.paper.layout import layout
+from ecg.paper.page import CLEAN, Renderer
+from ecg.paper.png import write_png
+from ecg.records import RecordStore, write_beside
+from model.params import PageParams, RenderParams, as_dict
+
+SCHEMA_VERSION = 1
+BLOCK = 256
+"""Pages drawn before they are written."""
+COLUMNS = ("record", "patient", "split", "age", "sex", "device")
+STYLES = {"clean": CLEAN}
+"""The look of each capture."""
+
+
+@dataclass(frozen=True)
+class RenderResult:
+    """How many pages of how many captures were drawn, and the digest of them all."""
+
+    pages: int
+    captures: tuple[str, ...]
+    digest: str
+
+
+def run(*, records: Path, pages: Path, params: RenderParams, page: PageParams, seed: int) -> RenderResult:
+    """Draw the pages on which models are measured.
+
+    Args:
+        records: the record store.
+        pages: the folder to write.
+        params: what to draw.
+        page: the canonical page.
+        seed: decides which records the contact sheet and the samples show.
+
+    Raises:
+        ValueError: no record store, an unknown layout, or no record in one of the splits.
+    """
+    store = RecordStore.open(records)
+    renderer = Renderer(layout(page.layout), height=page.height, width=page.width, px_per_mm=page.px_per_mm,
+                        sampling_rate=store.sampling_rate, samples=store.signals.shape[-1])
+    rows = np.concatenate([store.rows(split) for split in params.splits])
+    index = store.table.iloc[rows][[*COLUMNS, *(f"label:{name}" for name in store.label_names)]]
+    with write_beside(pages) as scratch:
+        hashes = [_draw_capture(scratch / f"{capture}.npy", capture, renderer, store, rows)
+                  for capture in params.captures]
+        index.to_parquet(scratch / "index.parquet", index=False)
+        digest = _digest(hashes, index, params.captures, page)
+        meta = {"schema": SCHEMA_VERSION, "digest": digest, "data_digest": store.digest,
+                "label_names": store.label_names, "captures": params.captures, "page": as_dict(page)}
+        (scratch / "pages.json").write_text(json.dumps(meta, indent=2) + "\n")
+        _draw_pictures(scratch, store, rows, params, page, np.random.default_rng(seed))
+    return RenderResult(len(rows), params.captures, digest)
+
+
+def _draw_capture(path: Path, capture: str, renderer: Renderer, store: RecordStore, rows: np.ndarray) -> str:
+    """Draw all pages of one capture into a memory-mapped file, a block at a time; returns their hash."""
+    shape = (len(rows), renderer.height, renderer.width)
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    digest = hashlib.sha256()
+    for start in track(range(0, len(rows), BLOCK), label=f"render: {capture} pages, in blocks of {BLOCK}"):
+        block = renderer.draw_batch(store.signals[rows[start:start + BLOCK]],
+                                    [STYLES[capture]] * len(rows[start:start + BLOCK]))
+        out[start:start + len(block)] = block
+        digest.update(block)
+    out.flush()
+    return digest.hexdigest()
+
+
+def _digest(hashes: list[str], index: pd.DataFrame, captures: tuple[str, ...], page: PageParams) -> str:
+    """Hash what a model would be measured on: the pages and their table."""
+    parts = json.dumps([hashes, captures, as_dict(page), index.to_csv(index=False)])
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def _draw_pictures(folder: Path, store: RecordStore, rows: np.ndarray, params: RenderParams, page: PageParams,
+                   rng: np.random.Generator) -> None:
+    """Write the contact sheet of the first capture, and full-size colour pages with the list of their labels."""
+    chosen = pick_varied(store.labels[rows], params.contact_sheet, rng)
+    drawn = np.load(folder / f"{params.captures[0]}.npy", mmap_mode="r")
+    captions = [f"{store.table['record'].iloc[rows[i]]}: {', '.join(_labels(store, rows[i]))}" for i in chosen]
+    write_png(folder / "contact_sheet.png", contact_sheet(drawn[chosen], captions))
+    split = "test" if "test" in params.splits else params.splits[-1]
+    candidates = store.rows(split)
+    samples = folder / "samples"
+    samples.mkdir()
+    listed = [_draw_sample(samples, store, row, params, page)
+              for row in candidates[pick_varied(store.labels[candidates], params.samples, rng)]]
+    pd.DataFrame(listed, columns=["file", "record", "labels"]).to_csv(samples / "labels.csv", index=False)
+
+
+def _draw_sample(folder: Path, store: RecordStore, row: int, params: RenderParams, page: PageParams) -> dict:
+    """Write one full-size page; its header names the record but no finding."""
+    described = store.table.iloc[row]
+    record = str(described["record"])
+    about = [f"{described['age']:.0f} years" if np.isfinite(described["age"]) else "", str(described["sex"] or "")]
+    header = "\n".join([record, ", ".join(part for part in about if part)])
+    file = re.sub(r"[^\w.-]+", "_", record) + ".png"
+    write_png(folder / file, draw_indexed_page(store.signals[row], sampling_rate=store.sampling_rate,
+                                               layout=layout(page.layout), dpi=params.sample_dpi, header=header))
+    return {"file": file, "record": record, "labels": " ".join(_labels(store, row))}
+
+
+def _labels(store: RecordStore, row: int) -> list[str]:
+    return [name for name in store.label_names if store.table[f"label:{name}"].iloc[row]]
+
+
+def pick_varied(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Choose records so that their labels differ.
+
+    Each choice goes to the record whose labels the earlier ones showed least; chance decides between equals.
+
+    Args:
+        labels: 0/1, (N, C).
+        count: how many are wanted; at most N are given.
+        rng: its state decides.
+
+    Returns:
+        Positions, (min(count, N),).
+    """
+    order = rng.permutation(len(labels))
+    shown = np.zeros(labels.shape[1])
+    chosen: list[int] = []
+    for _ in range(min(count, len(labels))):
+        novelty = (labels[order] / (1 + shown) ** 2).sum(axis=1) / np.maximum(labels[order].sum(axis=1), 1)
+        novelty[np.isin(order, chosen)] = -1
+        chosen.append(int(order[np.argmax(novelty)]))
+        shown += labels[chosen[-1]]
+    return np.array(chosen, int)
