@@ -27,7 +27,8 @@ def truth_of(table: pd.DataFrame, label_names: tuple[str, ...]) -> np.ndarray:
     return table[[f"label:{name}" for name in label_names]].to_numpy(bool)
 
 
-def thresholds_of(predictions: pd.DataFrame, *, label_names: tuple[str, ...], params: EvaluateParams) -> dict[str, float]:
+def thresholds_of(predictions: pd.DataFrame, *, label_names: tuple[str, ...],
+                  params: EvaluateParams) -> dict[str, float]:
     """Choose each class's threshold on the validation split alone, on the pages of all captures together.
 
     Raises:
