@@ -52,8 +52,8 @@ def write_archive(folder: Path | str, *, records: int, seed: int,
     with write_beside(folder) as scratch:
         (scratch / "records").mkdir()
         for visit in watch(visits):
-            _write_record(scratch / "records", visit, simulate(visit, seed=seed))
-        _write_labels(scratch / "labels.csv", visits)
+            write_record(scratch / "records", visit, seed=seed)
+        write_labels(scratch / "labels.csv", visits)
         (scratch / _MARK).write_text(json.dumps({"schema": 1, "records": records, "seed": seed}) + "\n")
     return visits
 
@@ -82,14 +82,17 @@ def _rhythm(rng: np.random.Generator, visit: Visit, breath_hz: float) -> Rhythm:
     return place_premature(rng, intervals, seconds=SECONDS) if "PVC" in visit.findings else regular(intervals)
 
 
-def _write_record(folder: Path, visit: Visit, steps: np.ndarray) -> None:
+def write_record(folder: Path, visit: Visit, *, seed: int) -> None:
+    """Simulate one record and write its .hea and .dat into an existing folder."""
+    steps = simulate(visit, seed=seed)
     wfdb.wrsamp(f"{visit.number:05d}", fs=SAMPLING_RATE, units=["mV"] * len(LEADS), sig_name=list(LEADS),
                 d_signal=steps.T.astype(np.int64), fmt=["16"] * len(LEADS), adc_gain=[float(GAIN)] * len(LEADS),
                 baseline=[0] * len(LEADS), write_dir=str(folder),
                 comments=[f"Age: {visit.patient.age}", f"Sex: {'Female' if visit.patient.sex == 'F' else 'Male'}"])
 
 
-def _write_labels(path: Path, visits: list[Visit]) -> None:
+def write_labels(path: Path, visits: list[Visit]) -> None:
+    """Write labels.csv: a row a record, columns as in `COLUMNS`, labels joined by semicolons."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)

@@ -12,7 +12,7 @@ FOLDS = 10
 DEVICES = ("SIM-A", "SIM-B", "SIM-C")
 
 _PROFILES = {
-    "NORM": 13.0, "AFIB": 5.0, "1AVB": 5.5, "CLBBB": 8.5, "CRBBB": 7.0, "PVC": 5.5, "STE": 11.0, "STD": 6.0, "LVH": 6.0,
+    "NORM": 13.0, "AFIB": 5.0, "1AVB": 5.5, "CLBBB": 8.5, "CRBBB": 7.0, "PVC": 5.5, "STE": 14.0, "STD": 6.0, "LVH": 6.0,
     "AFIB;PVC": 2.5, "AFIB;CRBBB": 2.0, "AFIB;CLBBB": 1.5, "AFIB;LVH": 2.5, "AFIB;STD": 2.0,
     "1AVB;CRBBB": 2.5, "1AVB;CLBBB": 2.0, "1AVB;LVH": 2.0, "1AVB;STE": 2.0, "1AVB;PVC": 1.5,
     "CLBBB;PVC": 2.0, "CRBBB;PVC": 1.5, "CRBBB;STE": 2.0, "PVC;LVH": 1.5, "PVC;STD": 1.5, "PVC;STE": 2.0,
@@ -22,7 +22,8 @@ _PROFILES = {
 not combined; strain is ST depression with hypertrophy; fibrillation leaves no PR interval to prolong."""
 
 _COME_AND_GO = frozenset({"AFIB", "PVC", "STE", "STD"})
-_OLD = frozenset({"AFIB", "1AVB", "CLBBB", "CRBBB", "LVH"})
+_AGES = ((frozenset({"AFIB", "1AVB", "CLBBB", "CRBBB", "LVH"}), (70, 10)), (frozenset({"STE", "STD"}), (63, 11)))
+"""Mean and spread of the age in years by finding, the first that holds; else 50 and 17."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def _balanced_folds(rng: np.random.Generator, groups: list[list[frozenset[str]]]
 def _patient(rng: np.random.Generator, name: str, findings: frozenset[str]) -> Patient:
     """Draw a patient. Women have a faster pulse, a longer QT and lower voltages; voltage and T fall with age."""
     sex = str(rng.choice(["F", "M"]))
-    age = int(np.clip(rng.normal(70, 10) if findings & _OLD else rng.normal(52, 17), 18, 92))
+    mean, spread = next((years for names, years in _AGES if findings & names), (50, 17))
+    age = int(np.clip(rng.normal(mean, spread), 18, 92))
     woman = sex == "F"
     return Patient(
         name=name, age=age, sex=sex,

@@ -8,7 +8,7 @@ from ecg.sources.simulator.cohort import Patient
 from ecg.sources.simulator.rhythm import Rhythm
 from ecg.sources.simulator.vector import DOWER, Waves, joined, rotation, sokolow_lyon
 
-_P = Waves.table([(30, 15, 0.035, 0.090, -0.060), (70, 16, 0.085, 0.065, 0.055)])
+_P = Waves.table([(34, 17, 0.035, 0.090, -0.060), (67, 17, 0.080, 0.070, 0.055)])
 _T = Waves.table([(-35, 42, 0.50, 0.40, -0.30), (5, 28, 0.62, 0.48, -0.36)])
 """Right then left atrium from the onset of P; the T wave about its peak, its ascent slower than its descent."""
 
@@ -18,8 +18,8 @@ _NORMAL_MS = 92.0
 _RIGHT_BLOCK_QRS = Waves.table([(16, 7, -0.16, -0.06, -0.30), (37, 10, 0.95, 0.68, 0.10), (54, 10, 0.42, 0.26, 0.62),
                                 (88, 13, -0.38, -0.05, -0.42), (113, 15, -0.55, 0.05, -0.78)])
 _RIGHT_BLOCK_MS = 144.0
-_LEFT_BLOCK_QRS = Waves.table([(24, 12, 0.28, 0.10, 0.16), (52, 16, 0.92, 0.26, 0.66), (103, 17, 1.02, 0.06, 0.98),
-                               (135, 11, 0.22, 0.00, 0.30)])
+_LEFT_BLOCK_QRS = Waves.table([(24, 12, 0.22, 0.10, 0.20), (54, 18, 0.84, 0.48, 0.82), (101, 19, 0.96, 0.34, 1.12),
+                               (136, 11, 0.20, 0.00, 0.26)])
 _LEFT_BLOCK_MS = 158.0
 """Septum, free wall, base and, in right block, the late right ventricle (to the right and front); in left block
 the septum is crossed from the right, so the vector stays left and back with a mid-QRS notch."""
@@ -93,7 +93,7 @@ def morphology(rng: np.random.Generator, patient: Patient, findings: frozenset[s
     focus = _ECTOPIC[str(rng.choice(list(_ECTOPIC)))]
     return Morphology(
         p=None if "AFIB" in findings else _P.turned(heart, gain=patient.p_gain * rng.uniform(0.9, 1.1)),
-        pr=rng.uniform(0.245, 0.335) if "1AVB" in findings else patient.pr + rng.normal(0, 0.004),
+        pr=rng.uniform(0.26, 0.34) if "1AVB" in findings else patient.pr + rng.normal(0, 0.004),
         qrs=qrs, qrs_seconds=seconds, st=st, t=t,
         ectopic=focus.turned(rotation(frontal=rng.normal(0, 12), horizontal=rng.normal(0, 12)),
                              gain=rng.uniform(0.85, 1.15)),
@@ -123,7 +123,7 @@ def _repolarisation(rng: np.random.Generator, patient: Patient, findings: frozen
                     qrs: Waves) -> tuple[np.ndarray, Waves]:
     """The ST vector (3,) and the T waves, secondary to the QRS in a bundle branch block."""
     size = patient.t_gain * rng.uniform(0.9, 1.1)
-    t = _T.turned(heart, gain=0.55 * size)
+    t = _T.turned(heart, gain=0.37 * size)
     st = rng.normal(0, 0.012, 3) + (0.0, 0.0, -0.025 * (patient.sex == "M"))
     if "CLBBB" in findings:
         net = qrs.peak[1:3].mean(axis=0)
@@ -132,7 +132,7 @@ def _repolarisation(rng: np.random.Generator, patient: Patient, findings: frozen
         late = qrs.peak[-1]
         t = _along(t, 0.24 * size * (heart @ (0.8, 0.8, 0.1)) - 0.22 * late)
     if "STE" in findings:
-        injury = _injury(str(rng.choice(["anterior", "inferior", "lateral"])), rng.uniform(0.26, 0.46))
+        injury = _injury(str(rng.choice(["anterior", "inferior", "lateral"])), rng.uniform(0.32, 0.50))
         st, t = st + injury, Waves(t.centre, t.width, t.peak * 0.8 + 0.35 * injury)
     if "STD" in findings:
         injury = _injury("depression", -rng.uniform(0.20, 0.36))
