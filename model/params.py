@@ -1,6 +1,7 @@
 """Every knob of params.yaml, typed: one frozen dataclass a section, unknown keys and wrong types refused by name."""
 
 import dataclasses
+import math
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,6 +161,11 @@ class EvaluateParams:
     """What each class's threshold maximises on the validation split."""
     batch_size: int = 64
 
+    def __post_init__(self) -> None:
+        _check(self.resamples >= 1, "evaluate.resamples", "must be at least 1")
+        _check(0 < self.level < 1, "evaluate.level", "must lie between 0 and 1")
+        _check(self.batch_size >= 1, "evaluate.batch_size", "must be at least 1")
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -170,6 +176,9 @@ class Rule:
     """Which end of the interval is compared."""
     must_be: Literal["at_least", "at_most"] = "at_least"
     limit: float = 0.9
+
+    def __post_init__(self) -> None:
+        _check(math.isfinite(self.limit), "gate.rules.limit", f"must be a number, not {self.limit}")
 
 
 @dataclass(frozen=True)
