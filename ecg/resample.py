@@ -12,8 +12,8 @@ SPARE_SECONDS = 2.0
 def resample(signal: np.ndarray, *, rate: float, target: float) -> np.ndarray:
     """Change the sampling rate with a polyphase anti-aliasing filter.
 
-    The filter runs on the signal less the line through its two ends, so that it starts and ends at zero and
-    the zeros assumed beyond them ("line" padding of scipy) leave no step.
+    The filter runs on the signal less the line through its two ends: that starts and ends at zero, so the zeros
+    that the filter assumes beyond them make no step. The line is added again afterwards.
 
     Args:
         signal: shape (..., T).
@@ -26,7 +26,11 @@ def resample(signal: np.ndarray, *, rate: float, target: float) -> np.ndarray:
     ratio = (Fraction(target).limit_denominator(1000) / Fraction(rate).limit_denominator(1000)).limit_denominator(10000)
     if ratio == 1:
         return signal
-    return resample_poly(signal, ratio.numerator, ratio.denominator, axis=-1, padtype="line").astype(signal.dtype)
+    first, last = signal[..., :1].astype(np.float64), signal[..., -1:].astype(np.float64)
+    slope = (last - first) / max(1, signal.shape[-1] - 1)
+    bent = signal - (first + slope * np.arange(signal.shape[-1]))
+    found = resample_poly(bent, ratio.numerator, ratio.denominator, axis=-1)
+    return (found + first + slope * np.arange(found.shape[-1]) / float(ratio)).astype(signal.dtype)
 
 
 def fit(signal: np.ndarray, samples: int) -> tuple[np.ndarray, str]:

@@ -1,5 +1,6 @@
 """Run the rules through Great Expectations; it alone is imported here, and only when called: that takes seconds."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ class Outcome:
     column: str
     critical: bool
     success: bool
-    observed: float | int | str | None
+    observed: float | int | None
     examples: list[str]
 
 
@@ -70,8 +71,8 @@ def _write_docs(context, docs: Path) -> None:
 def _outcome(rule: Rule, result) -> Outcome:
     values = result.to_json_dict()["result"]
     observed = values.get("observed_value", values.get("unexpected_count"))
-    if isinstance(observed, list):
-        observed = ", ".join(map(str, observed))
+    if isinstance(observed, float) and not math.isfinite(observed):
+        observed = None  # of no values at all; JSON has no word for NaN
     broken = values.get("partial_unexpected_index_list") or []
     return Outcome(rule.name, rule.column, rule.critical, bool(result.success), observed,
                    [] if result.success else [str(row["record"]) for row in broken[:EXAMPLES]])

@@ -16,13 +16,15 @@ def expectation_table(store: RecordStore) -> pd.DataFrame:
     """Join the records with what is computed about them; unknown values are None or NaN.
 
     Beside the store's own columns: `patient_splits`, in how many splits the record's patient stands;
-    `<split>:<label>`, the label in one split and NaN elsewhere; and those of `block_statistics`.
+    `in:<split>`, 1 for the records of a split; `<split>:<label>`, the label in one split and NaN elsewhere;
+    and those of `block_statistics`.
     """
     table = store.table.reset_index(drop=True)
     for column in ("patient", "sex", "record"):
         table[column] = table[column].replace("", None)
     added = {"patient_splits": table.groupby("patient")["split"].transform("nunique")}
     for split in SPLITS:
+        added[f"in:{split}"] = (table["split"] == split).astype(int)
         for name in store.label_names:
             added[f"{split}:{name}"] = table[f"label:{name}"].where(table["split"] == split).astype(float)
     return pd.concat([table, pd.DataFrame(added), signal_statistics(store.signals)], axis=1)

@@ -34,8 +34,8 @@ def _identity_rules(params: ValidateParams) -> list[Rule]:
         Rule("record_unique", "expect_column_values_to_be_unique", "record", True),
         Rule("patient_known", "expect_column_values_to_not_be_null", "patient", True),
         Rule("split_known", "expect_column_values_to_be_in_set", "split", True, {"value_set": list(SPLITS)}),
-        Rule("splits_not_empty", "expect_column_distinct_values_to_contain_set", "split", True,
-             {"value_set": list(SPLITS)}),
+        *(Rule(f"split_not_empty:{split}", "expect_column_sum_to_be_between", f"in:{split}", True, {"min_value": 1})
+          for split in SPLITS),
         Rule("patient_in_one_split", "expect_column_values_to_be_between", "patient_splits", True, {"max_value": 1},
              "A patient in two splits lets the model recognise the patient instead of the finding."),
     ]

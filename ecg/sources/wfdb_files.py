@@ -54,7 +54,7 @@ class Channels:
     gains: np.ndarray
     baselines: np.ndarray
     units: list[str]
-    checksums: list[int | None]
+    checksums: list[int]
 
 
 def read_signal(path: Path) -> Signal:
@@ -99,8 +99,8 @@ def decode_any(path: Path) -> Channels:
     import wfdb
 
     head = _wfdb_call("unreadable_header", wfdb.rdheader, path)
-    if not getattr(head, "file_name", None) or len(head.sig_name or ()) != len(head.file_name):
-        raise SignalError("unreadable_header", "the header is one of several segments or describes no signal")
+    if not getattr(head, "file_name", None) or None in (head.sig_name or [None]) + (head.checksum or [None]):
+        raise SignalError("unreadable_header", "the header is one of several segments, or names no leads or checksums")
     _refuse_leads(head.sig_name)
     _refuse_short_files(path, head)
     if len(set(head.samps_per_frame)) > 1:
@@ -165,7 +165,7 @@ def _verify_checksums(channels: Channels) -> None:
     """Compare with the header: a 16-bit sum of each channel's samples, signed or unsigned by its writer."""
     sums = channels.digital.sum(axis=0, dtype=np.int64)
     for name, total, stated in zip(channels.names, sums, channels.checksums, strict=True):
-        if stated is not None and (int(total) - stated) % 65536:
+        if (int(total) - stated) % 65536:
             raise SignalError("checksum", f"lead {name} sums to {total % 65536}, its header says {stated % 65536}")
 
 

@@ -53,12 +53,20 @@ def _entry(folder: Path, record: str, row: dict[str, str], scheme: LabelScheme) 
         return BadRecord(record, "no_patient", "the cell patient is empty")
     try:
         age = float(row.get("age", "").strip() or "nan")
-        fold = int(float(row.get("fold", "").strip() or 0))
+        fold = _fold(row.get("fold", "").strip())
         sex = SEXES[row.get("sex", "").strip().upper()]
-    except (ValueError, OverflowError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         return BadRecord(record, "unreadable_row", f"age, fold or sex cannot be read ({error})")
     return Entry(record, folder / path, patient, scheme.apply(_split(row["labels"])), age, sex,
                  row.get("device", "").strip(), fold)
+
+
+def _fold(cell: str) -> int:
+    """Read "3" or "3.0", as tables written with gaps have it; 0 for an empty cell."""
+    fold = float(cell or 0)
+    if not fold.is_integer() or fold < 0:
+        raise ValueError(f"fold is {cell!r}, no whole number")
+    return int(fold)
 
 
 def _split(cell: str) -> list[str]:
