@@ -178,7 +178,8 @@ class Rule:
     limit: float = 0.9
 
     def __post_init__(self) -> None:
-        _check(math.isfinite(self.limit), "gate.rules.limit", f"must be a number, not {self.limit}")
+        if not math.isfinite(self.limit):  # Not _check, which the default below would need before it is defined.
+            raise ValueError(f"gate.rules.limit: must be a finite number, not {self.limit}")
 
 
 @dataclass(frozen=True)
