@@ -1,0 +1,108 @@
+"""package: checkpoint to the exported model, parity-checked, with a sample answer and the archive for TorchServe."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from components.lineage import lineage
+from ecg.pages import PageSet
+from ecg.records import write_beside
+from model.checkpoint import checkpoint_digest, load_checkpoint, read_json
+from model.export import PARITY_BATCHES, check_parity, export_reader, save_reader
+from model.package import decided_on, package_digest
+from model.params import PackageParams
+from model.reading import SCHEMA_VERSION, PageReading, file_digest, probabilities
+from serving.archive import write_archive
+
+VERSION_DIGITS = 12
+FROM_CHECKPOINT = ("label_names", "page", "data_digest", "git_commit", "params_hash", "run_id", "parameters")
+
+
+@dataclass(frozen=True)
+class PackageResult:
+    """What was packaged: its version, its digest, whether the gate let it pass, and what the export cost."""
+
+    version: str
+    digest: str
+    passed: bool
+    parity: float
+    megabytes: float
+
+
+def run(*, checkpoint: Path, pages: Path, evaluation: Path, decision: Path, package: Path, params: PackageParams,
+        seed: int) -> PackageResult:
+    """Export the image stream, compare it with the checkpoint, and write the package folder.
+
+    A model that failed the gate is packaged too, and says so; register and deploy refuse it.
+
+    Args:
+        checkpoint: the checkpoint folder.
+        pages: the pages folder: pages for the comparison, and a full-size one as the sample.
+        evaluation: what evaluate wrote about this checkpoint: thresholds and figures.
+        decision: what gate wrote about this evaluation.
+        package: the folder to write.
+        params: section package of params.yaml.
+        seed: which pages are compared.
+
+    Raises:
+        ValueError: evaluation or decision are about another checkpoint, the export differs from the checkpoint
+            by more than `params.parity`, there is no full-size sample page, or an input is damaged.
+    """
+    net, meta = load_checkpoint(checkpoint)
+    passed = decided_on(evaluation, decision, checkpoint=checkpoint_digest(checkpoint))["passed"]
+    page_set = PageSet.open(pages)
+    if dict(page_set.page) != dict(meta["page"]):
+        raise ValueError(f"{pages}/pages.json: page is not the checkpoint's; render again with its page")
+    with write_beside(package) as folder:
+        save_reader(export_reader(net, meta), folder / "model.pt2")
+        parity = check_parity(folder / "model.pt2", net, _some_pages(page_set, seed), limit=params.parity)
+        description = _describe(folder, meta, checkpoint, evaluation, params, passed=passed, parity=parity)
+        _write_json(folder / "model.json", description)
+        _add_sample(folder, pages)
+        write_archive(folder, name=params.name, version=description["version"])
+        digest = package_digest(folder)
+        size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+    return PackageResult(description["version"], digest, passed, parity, size)
+
+
+def _some_pages(pages: PageSet, seed: int) -> np.ndarray:
+    """As many pages as the largest batch of the comparison, drawn from all captures."""
+    rng = np.random.default_rng(seed)
+    array = pages.array(pages.captures[rng.integers(len(pages.captures))])
+    rows = rng.choice(len(array), size=min(max(PARITY_BATCHES), len(array)), replace=False)
+    return array[np.sort(rows)]
+
+
+def _describe(folder: Path, meta: dict, checkpoint: Path, evaluation: Path, params: PackageParams, *, passed: bool,
+              parity: float) -> dict:
+    """What model.json says. The version is a digest of the rest: other weights or thresholds, another version."""
+    metrics = read_json(evaluation / "metrics.json", made_by="vizecg evaluate")
+    description = {
+        "schema": SCHEMA_VERSION, "name": params.name, "digest": file_digest(folder / "model.pt2"),
+        "checkpoint_digest": checkpoint_digest(checkpoint), **{name: meta[name] for name in FROM_CHECKPOINT},
+        "thresholds": read_json(evaluation / "thresholds.json", made_by="vizecg evaluate"),
+        "gate": {"passed": passed}, "parity": parity, "packaged_by": lineage(params),
+        "metrics": {capture: block["macro"] for capture, block in metrics["test"].items()}}
+    version = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:VERSION_DIGITS]
+    return {**description, "version": version}
+
+
+def _add_sample(folder: Path, pages: Path) -> None:
+    """Add a full-size page and the package's own answer to it, which a server must give as well."""
+    try:
+        name = pd.read_csv(pages / "samples" / "labels.csv", dtype=str)["file"].iloc[0]
+    except (FileNotFoundError, IndexError, KeyError):
+        raise ValueError(f"{pages}/samples: no full-size page to try the package on; render again with "
+                         "render.samples of at least 1") from None
+    shutil.copyfile(pages / "samples" / name, folder / "sample.png")
+    answer = PageReading.open(folder).read((folder / "sample.png").read_bytes())
+    _write_json(folder / "sample.json", {"record": Path(name).stem, "probabilities": probabilities(answer)})
+
+
+def _write_json(path: Path, value) -> None:
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")

@@ -1,0 +1,86 @@
+"""What a package is, and what it takes to believe the papers that come with it."""
+
+import zipfile
+from pathlib import Path
+
+from model.checkpoint import folder_digest, read_json
+from model.reading import file_digest, read_meta
+
+FILES = ("model.pt2", "model.json", "sample.png", "sample.json")
+"""The files of a package beside its archive."""
+
+
+def archive_of(package: Path) -> Path:
+    """Return where a package's .mar lies.
+
+    Raises:
+        ValueError: the folder is no package, or its archive is missing.
+    """
+    archive = package / f"{read_meta(package)['name']}.mar"
+    if not archive.is_file():
+        raise ValueError(f"{archive}: no such file; package again")
+    return archive
+
+
+def package_digest(package: Path) -> str:
+    """Return the digest by which registry and server know a package: all its files, the archive included.
+
+    Raises:
+        ValueError: a file is missing.
+    """
+    try:
+        return folder_digest(package, (*FILES, archive_of(package).name))
+    except FileNotFoundError as error:
+        raise ValueError(f"{error.filename}: no such file; package again") from None
+
+
+def check_package(package: Path) -> dict:
+    """Check that the parts of a package belong together; returns its model.json.
+
+    Raises:
+        ValueError: the program is not the one that model.json describes, or the archive holds other files than
+            lie beside it.
+    """
+    meta = read_meta(package)
+    if file_digest(package / "model.pt2") != meta["digest"]:
+        raise ValueError(f"{package}/model.pt2: not the program that model.json describes (digest); package again")
+    archive = archive_of(package)
+    try:
+        with zipfile.ZipFile(archive) as inside:
+            for name in ("model.pt2", "model.json", "sample.png"):
+                if inside.read(name) != (package / name).read_bytes():
+                    raise ValueError(f"{archive}: its {name} is not the one beside it; package again")
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ValueError(f"{archive}: not the archive of this package ({error}); package again") from None
+    return meta
+
+
+def evaluation_digest(evaluation: Path) -> str:
+    """Return the digest by which a decision knows the evaluation that it is about."""
+    return file_digest(evaluation / "metrics.json")
+
+
+def decided_on(evaluation: Path, decision: Path, *, checkpoint: str) -> dict:
+    """Return what gate decided, after checking that it decided about this evaluation of this checkpoint.
+
+    Args:
+        evaluation: the evaluation folder.
+        decision: the decision folder.
+        checkpoint: digest of the checkpoint.
+
+    Raises:
+        ValueError: either is about something else, or is damaged.
+    """
+    metrics = read_json(evaluation / "metrics.json", made_by="vizecg evaluate")
+    decided = read_json(decision / "decision.json", made_by="vizecg gate")
+    for path, found, remedy in ((evaluation / "metrics.json", metrics, "vizecg evaluate"),
+                                (decision / "decision.json", decided, "vizecg gate")):
+        if found.get("checkpoint_digest") != checkpoint:
+            raise ValueError(f"{path}: is about another checkpoint (checkpoint_digest); run '{remedy}' again")
+    if decided.get("evaluation_digest") != evaluation_digest(evaluation):
+        raise ValueError(f"{decision}/decision.json: is about another evaluation (evaluation_digest); "
+                         "run 'vizecg gate' again")
+    if not isinstance(decided.get("passed"), bool):
+        raise ValueError(f"{decision}/decision.json: field passed is {decided.get('passed')!r}, not true or false; "
+                         "run 'vizecg gate' again")
+    return decided

@@ -1,0 +1,71 @@
+"""The .mar: the archive that TorchServe loads."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+CONTENTS = ("model.json", "sample.png")
+"""What goes into the archive beside model.pt2 and the handler."""
+
+# TorchServe takes the one class that the handler's file itself defines. The file's name must not be that of
+# one of our packages: TorchServe imports it by bare name.
+_HANDLER = '''"""The entry point of the archive; the work is done by serving.handler."""
+
+from serving.handler import PageHandler
+
+
+class Handler(PageHandler):
+    """The class that TorchServe looks for."""
+'''
+_HANDLER_FILE = "vizecg_handler.py"
+
+
+def write_archive(package: Path, *, name: str, version: str) -> Path:
+    """Build `<name>.mar` from the files of a package folder, into that folder.
+
+    Args:
+        package: holds model.pt2 and the files of `CONTENTS`.
+        name: of the model on the server.
+        version: under which the server keeps it beside others.
+
+    Returns:
+        Where the archive lies. The same contents give the same bytes.
+
+    Raises:
+        ValueError: the archiver fails; its last line is the reason.
+    """
+    # The archiver assembles in the temporary folder under the model's name: without a folder of our own two
+    # of them at once would mix their files.
+    with tempfile.TemporaryDirectory(prefix="vizecg-mar-") as scratch:
+        handler = Path(scratch) / _HANDLER_FILE
+        handler.write_text(_HANDLER)
+        _archive(package, handler, Path(scratch), name, version)
+        return _settle(Path(scratch) / f"{name}.mar", package / f"{name}.mar")
+
+
+def _archive(package: Path, handler: Path, scratch: Path, name: str, version: str) -> None:
+    command = [sys.executable, "-m", "model_archiver.model_packaging", "--model-name", name, "--version", version,
+               "--serialized-file", str((package / "model.pt2").resolve()), "--handler", str(handler),
+               "--extra-files", ",".join(str((package / file).resolve()) for file in CONTENTS),
+               "--export-path", str(scratch), "--force"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(scratch)})
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ValueError(f"{package}: the model archiver failed: {reason}")
+
+
+def _settle(made: Path, target: Path) -> Path:
+    """Copy an archive without times, in order of names, so that the same contents have the same digest."""
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
+        for name in sorted(old.namelist()):
+            data = old.read(name)
+            new.writestr(zipfile.ZipInfo(name), _without_time(data) if name.endswith("MANIFEST.json") else data)
+    return target
+
+
+def _without_time(manifest: bytes) -> bytes:
+    lines = [line for line in manifest.split(b"\n") if b'"createdOn"' not in line]
+    return b"\n".join(lines)

@@ -1,0 +1,105 @@
+"""A client of the served model: page files in, answers out, with token, retries and timeouts."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from serving.keys import bearer, fresh_key
+
+DEFAULT_NAME = "vizecgnet"
+REFUSED_TOKEN = (400, 401, 403)
+"""What servers say to a missing, wrong or old token (TorchServe: 400)."""
+MAY_PASS = (429, 502, 503, 504, 507)
+"""Answers that another attempt may mend: the server is starting, full, or between two workers."""
+
+
+class Unavailable(RuntimeError):
+    """The server cannot be reached, or goes on failing."""
+
+
+class Refused(ValueError):
+    """The server does not accept the token."""
+
+
+@dataclass
+class Client:
+    """Sends pages to one endpoint.
+
+    `endpoint` is the server's address (http://HOST:PORT) or that of a model (…/predictions/NAME[/VERSION]).
+    `token` returns the token to use now: `static_token`, `file_token`, or one's own.
+    """
+
+    endpoint: str
+    token: Callable[[], str]
+    timeout_s: float = 60.0
+    retries: int = 3
+    pause_s: float = 0.5
+    """Before the second attempt; each further pause is twice as long."""
+    session: requests.Session = field(default_factory=requests.Session, repr=False)
+
+    def predict(self, page: bytes) -> dict:
+        """Read one page.
+
+        Raises:
+            ValueError: the server says that this page cannot be read, with its reason.
+            Refused: the token is not accepted, even when read anew.
+            Unavailable: no answer in the given attempts.
+        """
+        reply = self._send(page)
+        if reply.status_code in REFUSED_TOKEN:
+            # The key file may have been renewed by another client between our reading it and our request.
+            reply = self._send(page)
+        if reply.ok:
+            return reply.json()
+        raise _error(self.url, reply)
+
+    @property
+    def url(self) -> str:
+        """Where pages are sent."""
+        base = self.endpoint.rstrip("/")
+        return base if urlsplit(base).path else f"{base}/predictions/{DEFAULT_NAME}"
+
+    def _send(self, page: bytes) -> requests.Response:
+        for attempt in range(self.retries + 1):
+            try:
+                reply = self.session.post(self.url, data=page, timeout=self.timeout_s, headers={
+                    "Content-Type": "application/octet-stream", **bearer(self.token())})
+            except requests.RequestException as error:
+                failure = type(error).__name__
+            else:
+                if reply.status_code not in MAY_PASS:
+                    return reply
+                failure = f"HTTP {reply.status_code}"
+            if attempt < self.retries:
+                time.sleep(self.pause_s * 2 ** attempt)
+        raise Unavailable(f"{self.url}: no answer after {self.retries + 1} attempts ({failure})")
+
+
+def static_token(token: str) -> Callable[[], str]:
+    """Use one token for good."""
+    return lambda: token
+
+
+def file_token(key_file: Path) -> Callable[[], str]:
+    """Read the inference key from TorchServe's key file at each request: the server replaces it now and then."""
+    return lambda: fresh_key(key_file, "inference")
+
+
+def _error(url: str, reply: requests.Response) -> Exception:
+    try:
+        body = reply.json()
+    except ValueError:
+        body = {}
+    reason = body.get("error") or body.get("message") or reply.reason
+    if reply.status_code in REFUSED_TOKEN:
+        return Refused(f"{url}: the token is not accepted (HTTP {reply.status_code}); give the key file of the running "
+                       "server, or a current inference key")
+    if reply.status_code == 404:
+        return ValueError(f"{url}: no such model there (HTTP 404); is it deployed?")
+    if reply.status_code < 500:
+        return ValueError(str(reason))
+    return Unavailable(f"{url}: HTTP {reply.status_code}, {reason}")
