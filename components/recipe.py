@@ -42,7 +42,7 @@ def run(*, name: str, out: Path, data: Path | None = None, recipes: Path = RECIP
     if name not in known:
         raise ValueError(f"no recipe is called {name!r}; there are {', '.join(known)}")
     yaml = YAML()
-    yaml.width = 120
+    yaml.width, yaml.preserve_quotes = 120, True
     yaml.indent(mapping=2, sequence=4, offset=2)
     merged = yaml.load((recipes / f"{BASE}.yaml").read_text())
     if name != BASE:

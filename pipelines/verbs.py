@@ -3,13 +3,14 @@
 import os
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
 
 from components.lineage import git_commit
+from components.registry import STEPS
 from model.params import Params, as_dict
 
 if TYPE_CHECKING:
@@ -54,11 +55,19 @@ def run_local(params: Params, *, root: Path) -> Outcome:
     Args:
         params: all of params.yaml.
         root: each run makes a folder below it, with what its tasks wrote and its log.
+
+    Raises:
+        ValueError: the folder of the source is missing.
     """
+    if not Path(params.ingest.data).is_dir():
+        raise ValueError(f"ingest.data: {params.ingest.data} is no folder; 'dvc pull' brings the embedded data")
     from pipelines.local import run_pipeline
     from pipelines.training import training
 
     data = str(Path(params.ingest.data).absolute())
+    # One server for all runs of this machine, and the one that `vizecg deploy` reaches.
+    state = params.deploy.state or str(Path(STEPS["deploy"].folder).absolute().with_name("torchserve"))
+    params = replace(params, deploy=replace(params.deploy, state=state))
     done = run_pipeline(training, pipeline_arguments(params, data=data, data_digest=""), root=root)
     if not done.succeeded:
         return Outcome(False, (f"pipeline run: task {done.failed_task} failed; its last lines:",
