@@ -26,7 +26,8 @@ def distillation(predictions: Predictions, temperature: float) -> Tensor:
     student = predictions.image.float() / temperature
     terms = []
     for teacher in teachers:
-        soft = torch.sigmoid(teacher.detach().float() / temperature)
-        cross = F.binary_cross_entropy_with_logits(student, soft)
-        terms.append(cross - F.binary_cross_entropy(soft, soft))
+        logits = teacher.detach().float() / temperature
+        soft = torch.sigmoid(logits)
+        entropy = F.binary_cross_entropy_with_logits(logits, soft)
+        terms.append(F.binary_cross_entropy_with_logits(student, soft) - entropy)
     return torch.stack(terms).mean() * temperature**2
