@@ -21,6 +21,11 @@ _INK_LEVEL = 20.0
 _TYPICAL_WIDTH_MM = 270.0
 _STROKE_MM = 20.0
 """Connected ink at least this wide is a trace."""
+_LETTER_MM = 5.0
+_THICK_MM = 1.3
+_LEAST_ROW_MM = 18.0
+_MOST_ROWS = 7
+_WANDER_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,15 @@ def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float
     pitch, confidence = grid_pitch(np.minimum.reduce(channels))
     darkest = np.maximum.reduce(channels)
     if confidence < MIN_CONFIDENCE:
-        pitch = _pitch_from_ink(_strokes(darkest, small.shape[1] / _TYPICAL_WIDTH_MM), small.shape[1], page_layout)
-    strokes = _strokes(darkest, pitch)
-    left = _block_left(strokes, pitch, page_layout)
-    baselines = _baselines(strokes, pitch, page_layout)
+        pitch = _pitch_from_ink(darkest, page_layout)
+    ink = _ink(darkest, pitch)
+    strokes = ink.wide(_STROKE_MM * pitch)
+    found = _even_rows(*_row_peaks(strokes.sum(axis=1).astype(np.float32), pitch), pitch)
+    left = _block_left(ink.along(found, 10 * pitch, strokes), pitch, page_layout)
+    baselines = _baselines(found, small.shape[0], pitch, page_layout)
     origin = block_origin(page_layout, width_mm=width / px_per_mm, height_mm=height / px_per_mm)
-    mapped = _compose(_tone(luma, strokes), left, baselines, pitch, origin, (height, width), px_per_mm, page_layout)
+    mapped = _compose(_tone(luma, strokes, pitch), left, baselines, pitch, origin, (height, width), px_per_mm,
+                      page_layout)
     half = page_layout.row_mm / 2 * pitch
     box = (left, baselines[0] - half, left + page_layout.width_mm * pitch, baselines[-1] + half)
     return Located(mapped, pitch * reduction, confidence, tuple(float(side * reduction) for side in box))
@@ -98,26 +106,58 @@ def _flatten(plane: np.ndarray) -> np.ndarray:
     return np.minimum(plane / np.maximum(paper, 8.0), 1.1).astype(np.float32)
 
 
-def _strokes(flat: np.ndarray, pitch: float) -> np.ndarray:
-    """Return where the traces' ink is, bool (H, W): dark, connected and wide.
+@dataclass(frozen=True)
+class _Ink:
+    """Dark pixels and the connected pieces that they form."""
 
-    The threshold lies half way between the paper and the darkest half per cent.
+    mask: np.ndarray
+    """bool (H, W)."""
+    labels: np.ndarray
+    widths: np.ndarray
+    heights: np.ndarray
+    middles: np.ndarray
+    """Mean image row of each piece."""
+    pitch: float
+
+    def wide(self, least: float) -> np.ndarray:
+        """The ink of pieces at least so many pixels wide, ruled lines left out, bool (H, W)."""
+        rule = (self.heights < 1.6 * self.pitch) & (self.widths > 120 * self.pitch)
+        return self._pieces((self.widths >= least) & ~rule)
+
+    def along(self, rows: np.ndarray, reach: float, otherwise: np.ndarray) -> np.ndarray:
+        """The ink of pieces wider than letters whose middle lies within `reach` of one of the rows."""
+        if not len(rows):
+            return otherwise
+        away = np.abs(self.middles[:, None] - rows[None]).min(axis=1)
+        return self._pieces((self.widths >= _LETTER_MM * self.pitch) & (away <= reach)) | otherwise
+
+    def _pieces(self, keep: np.ndarray) -> np.ndarray:
+        keep = keep.copy()
+        keep[0] = False
+        return keep[self.labels] & self.mask
+
+
+def _ink(flat: np.ndarray, pitch: float) -> _Ink:
+    """Find the ink: darker than half way between the paper and the darkest hundredth.
+
+    What is thicker than any pen, such as rules and column marks, is left out before.
     """
-    ink = (flat < (1 + np.quantile(flat[::2, ::2], 0.005)) / 2).astype(np.uint8)
+    side = max(5, round(_THICK_MM * pitch))
+    core = (flat < (1 + np.quantile(flat[::2, ::2], 0.005)) / 2).astype(np.uint8)
+    thick = cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    thin = cv2.dilate(thick, np.ones((5, 5), np.uint8)) == 0
+    mask = thin & (flat < (1 + np.quantile(flat[thin][::4], 0.01)) / 2) if thin.any() else core > 0
     reach = max(2, round(0.4 * pitch)) + 1
-    joined = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    wide, tall = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
-    rule = (tall < 1.6 * pitch) & (wide > 120 * pitch)
-    keep = (wide >= _STROKE_MM * pitch) & ~rule
-    keep[0] = False
-    strokes = keep[labels] & (ink > 0)
-    return strokes if strokes.any() else ink > 0
+    joined = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+    _, labels, stats, centres = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    return _Ink(mask, labels, stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT], centres[:, 1], pitch)
 
 
-def _pitch_from_ink(strokes: np.ndarray, width: int, page_layout: Layout) -> float:
-    """Guess pixels per mm when no grid shows: the ink is as wide as the traces and a pulse."""
-    columns = np.flatnonzero(strokes.any(axis=0))
+def _pitch_from_ink(flat: np.ndarray, page_layout: Layout) -> float:
+    """Guess pixels per mm when no grid shows: the long strokes are as wide as the traces and half a pulse."""
+    width = flat.shape[1]
+    guess = width / _TYPICAL_WIDTH_MM
+    columns = np.flatnonzero(_ink(flat, guess).wide(_STROKE_MM * guess).any(axis=0))
     extent = columns[-1] - columns[0] + 1 if len(columns) else width
     return max(extent, width / 4) / (page_layout.width_mm + 2.5)
 
@@ -137,38 +177,62 @@ def _block_left(strokes: np.ndarray, pitch: float, page_layout: Layout) -> float
     return (begin + end) / 2 - page_layout.width_mm * pitch / 2
 
 
-def _baselines(strokes: np.ndarray, pitch: float, page_layout: Layout) -> np.ndarray:
-    """Return the image row of each layout row's baseline, from the peaks of ink along the rows.
+def _baselines(found: np.ndarray, height: int, pitch: float, page_layout: Layout) -> np.ndarray:
+    """Return the image row of each layout row's baseline, given the rows of traces that were found.
 
-    The first rows found are the layout's grid, the last one its rhythm strip. Missing ones follow at the
-    rows' own distance.
+    The first ones are the layout's grid, the last one its rhythm strip; missing ones follow at the same
+    distance.
     """
     wanted = len(page_layout.rows) + len(page_layout.rhythm)
-    found = _row_peaks(strokes.sum(axis=1).astype(np.float32), pitch)
     if not len(found):
-        middle = strokes.shape[0] / 2
-        return middle + (np.arange(wanted) - (wanted - 1) / 2) * page_layout.row_mm * pitch
+        return height / 2 + (np.arange(wanted) - (wanted - 1) / 2) * page_layout.row_mm * pitch
     if len(found) > wanted:
         grid = len(page_layout.rows)
         found = np.concatenate([found[:grid], found[len(found) - (wanted - grid):]])
     step = np.median(np.diff(found)) if len(found) > 1 else page_layout.row_mm * pitch
-    missing = wanted - len(found)
-    return np.concatenate([found, found[-1] + step * np.arange(1, missing + 1)])
+    return np.concatenate([found, found[-1] + step * np.arange(1, wanted - len(found) + 1)])
 
 
-def _row_peaks(profile: np.ndarray, pitch: float) -> np.ndarray:
-    """Return the rows of the profile's clear peaks, at least 15 mm apart, ascending."""
+def _row_peaks(profile: np.ndarray, pitch: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the ink along the rows has clear peaks at least 7.5 mm apart, and how high they are."""
     smooth = cv2.GaussianBlur(profile[:, None], (0, 0), max(0.8, 0.8 * pitch)).ravel()
     wide = cv2.dilate(smooth[:, None], np.ones((2 * round(7.5 * pitch) + 1, 1), np.uint8)).ravel()
-    peaks = np.flatnonzero((smooth == wide) & (smooth > 0.2 * smooth.max()))
-    apart = np.diff(peaks, prepend=-1e9) > 1
-    return peaks[apart].astype(float) + 0.5
+    peaks = np.flatnonzero((smooth == wide) & (smooth > 0.15 * smooth.max()))
+    peaks = peaks[np.diff(peaks, prepend=-10) > 1]
+    return peaks + 0.5, smooth[peaks]
 
 
-def _tone(luma: np.ndarray, strokes: np.ndarray) -> np.ndarray:
-    """Stretch the flattened picture so that paper is 255 and the traces' ink as dark as on canonical pages."""
+def _even_rows(peaks: np.ndarray, heights: np.ndarray, pitch: float) -> np.ndarray:
+    """Choose the evenly spaced rows that explain the peaks best; one that has no peak costs most of one."""
+    best, chosen = 0.0, peaks[np.argsort(heights)[-1:]]
+    for i in range(len(peaks)):
+        for j in range(i + 1, len(peaks)):
+            for steps in range(1, _MOST_ROWS):
+                step = (peaks[j] - peaks[i]) / steps
+                if step < _LEAST_ROW_MM * pitch:
+                    break
+                rows = peaks[i] + step * np.arange(steps + 1)
+                nearest = np.abs(peaks[None] - rows[:, None]).argmin(axis=1)
+                hit = np.abs(peaks[nearest] - rows) < 0.12 * step
+                score = heights[nearest[hit]].sum() - 0.7 * heights.max() * (~hit).sum()
+                if score > best:
+                    best, chosen = score, np.where(hit, peaks[nearest], rows)
+    if len(chosen) < 3:
+        return chosen
+    line = np.polyval(np.polyfit(np.arange(len(chosen)), chosen, 1), np.arange(len(chosen)))
+    # Peaks stray with the traces' wander; where the rows are even, their common line is surer.
+    return line if np.abs(line - chosen).max() < _WANDER_MM * pitch else chosen
+
+
+def _tone(luma: np.ndarray, strokes: np.ndarray, pitch: float) -> np.ndarray:
+    """Stretch the flattened picture so that paper is 255 and the traces' ink as dark as on canonical pages.
+
+    Where a pen of the usual width covers no whole pixel, its ink is not stretched to full black.
+    """
     ink = min(float(np.quantile(luma[strokes], 0.25)), 0.8) if strokes.any() else 0.0
-    return np.clip(_INK_LEVEL + (luma - ink) / (1 - ink) * (255 - _INK_LEVEL), 0, 255).astype(np.float32)
+    covered = min(1.0, 0.4 * pitch)
+    level = 255 - covered * (255 - _INK_LEVEL)
+    return np.clip(level + (luma - ink) / (1 - ink) * (255 - level), 0, 255).astype(np.float32)
 
 
 def _compose(tone: np.ndarray, left: float, baselines: np.ndarray, pitch: float, origin: tuple[float, float],
