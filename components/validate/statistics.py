@@ -10,6 +10,8 @@ from ecg.records import MICROVOLTS_PER_MILLIVOLT, SPLITS, RecordStore
 
 BLOCK = 512
 """Records at a time: 12 leads of 10 s at 500 Hz are 123 MB as int32."""
+RAIL = 0.5
+"""How many standard deviations from the mean a value lies at least to be taken for a rail."""
 
 
 def expectation_table(store: RecordStore) -> pd.DataFrame:
@@ -46,19 +48,20 @@ def block_statistics(block: np.ndarray) -> pd.DataFrame:
     Returns:
         One row a record: `amplitude_mv:<lead>` (greatest distance from zero), `std_mv:<lead>`,
         `flat_share` (of the leads), `clipped_share` (of the samples of the worst lead that lie on its own
-        least or greatest value, as an amplifier at its rail leaves them), `einthoven_error_uv` (median of
-        |I + III - II|) and `goldberger_error_uv` (the same of aVR, aVL, aVF against I and II, the worst of them).
+        least or greatest value, as an amplifier at its rail leaves them; a quiet baseline is no rail),
+        `einthoven_error_uv` (median of |I + III - II|) and `goldberger_error_uv` (the same of aVR, aVL, aVF
+        against I and II, the worst of them).
     """
     x = block.astype(np.int32)
     low, high = x.min(axis=-1), x.max(axis=-1)
     flat = high - low <= FLAT_MV * MICROVOLTS_PER_MILLIVOLT
-    extreme = (x == low[..., None]) | (x == high[..., None])
-    clipped = np.where(flat, 0.0, extreme.mean(axis=-1))
+    mean, std = x.mean(axis=-1), block.std(axis=-1, dtype=np.float32)
+    clipped = sum((x == rail[..., None]).mean(axis=-1) * (np.abs(rail - mean) > RAIL * std) for rail in (low, high))
     derived = np.abs(x[:, :6] - limb_leads(x[:, 0], x[:, 1]))
     errors = np.median(derived, axis=-1)
     amplitude = np.maximum(-low, high) / MICROVOLTS_PER_MILLIVOLT
-    spread = block.std(axis=-1, dtype=np.float32) / MICROVOLTS_PER_MILLIVOLT
+    spread = std.astype(float) / MICROVOLTS_PER_MILLIVOLT
     return pd.DataFrame({**{f"amplitude_mv:{lead}": amplitude[:, i] for i, lead in enumerate(LEADS)},
-                         **{f"std_mv:{lead}": spread[:, i].astype(float) for i, lead in enumerate(LEADS)},
-                         "flat_share": flat.mean(axis=-1), "clipped_share": clipped.max(axis=-1),
+                         **{f"std_mv:{lead}": spread[:, i] for i, lead in enumerate(LEADS)},
+                         "flat_share": flat.mean(axis=-1), "clipped_share": np.where(flat, 0.0, clipped).max(axis=-1),
                          "einthoven_error_uv": errors[:, 2], "goldberger_error_uv": errors[:, 3:].max(axis=-1)})

@@ -17,18 +17,20 @@ LVH,left ventricular hypertrophy,1.0,,,HYP,LVH
 SR,sinus rhythm,,,1.0,,
 LVOLT,low QRS voltages,,1.0,,,
 """
-PTBXL_COLUMNS = ("ecg_id", "patient_id", "age", "sex", "device", "scp_codes", "strat_fold", "filename_lr", "filename_hr")
+PTBXL_COLUMNS = ("ecg_id", "patient_id", "age", "sex", "device", "scp_codes", "strat_fold", "filename_lr",
+                 "filename_hr")
 
 
 def beats(seed: int, *, rate: float = 100.0, seconds: float = 10.0) -> np.ndarray:
     """Make a signal that reminds of an ECG and keeps the limb-lead identities: float64 (12, T), millivolt."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(rate * seconds)) / rate
-    pulse = np.exp(-(((time % 0.8) - 0.4) / 0.02) ** 2)
+    pulse = np.exp(-(((time % 0.83) - 0.4) / 0.02) ** 2)
     wave = 0.1 * np.sin(2 * np.pi * 1.25 * time)
-    limb = limb_leads(0.7 * pulse + wave, 1.1 * pulse + 0.5 * wave)
-    chest = np.stack([(0.3 + 0.2 * i) * pulse - wave for i in range(6)])
-    return np.concatenate([limb, chest]) + 0.01 * rng.standard_normal((12, 1)) * np.sin(2 * np.pi * 3 * time)
+    ripple = 0.01 * rng.standard_normal((8, 1)) * np.sin(2 * np.pi * 3.1 * time)
+    limb = limb_leads(0.7 * pulse + wave + ripple[0], 1.1 * pulse + 0.5 * wave + ripple[1])
+    chest = np.stack([(0.3 + 0.2 * i) * pulse - wave for i in range(6)]) + ripple[2:]
+    return np.concatenate([limb, chest])
 
 
 def write_record(path: Path, signal_mv: np.ndarray, *, rate: float = 100.0, names=LEADS, unit: str = "mV",
@@ -63,10 +65,11 @@ def write_ptbxl(folder: Path, rows: list[dict], *, rate: int = 100) -> Path:
     (folder / "scp_statements.csv").write_text(SCP_STATEMENTS)
     table = []
     for number, row in enumerate(rows, start=1):
-        names = {f"filename_{kind}": f"records{hz}/00000/{number:05d}_{kind}" for kind, hz in (("lr", 100), ("hr", 500))}
+        names = {"filename_lr": f"records100/00000/{number:05d}_lr", "filename_hr": f"records500/00000/{number:05d}_hr"}
         full = {"ecg_id": number, "patient_id": f"{1000 + number}.0", "age": "56.0", "sex": "0", "device": "CS-12   E",
                 "strat_fold": number % 10 + 1, **names, **row}
-        write_record(folder / names["filename_lr" if rate == 100 else "filename_hr"], beats(number, rate=rate), rate=rate)
+        file = names["filename_lr" if rate == 100 else "filename_hr"]
+        write_record(folder / file, beats(number, rate=rate), rate=rate)
         table.append({name: full[name] for name in PTBXL_COLUMNS})
     write_csv(folder / "ptbxl_database.csv", table)
     return folder
