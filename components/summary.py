@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 SHOWN = ("auroc", "auprc", "f1", "precision", "recall", "specificity")
-WIDE = 24
+LABEL, WIDE = 10, 13
 
 
 def run(*, evaluation: Path, decision: Path) -> str:
@@ -27,18 +27,16 @@ def run(*, evaluation: Path, decision: Path) -> str:
 
 
 def _table(figures: dict) -> list[str]:
-    """The macro row with its intervals first, a row a class below."""
-    header = f"{'':8}" + "".join(f"{name:>{WIDE}}" for name in SHOWN)
-    rows = [("macro", figures["macro"]), *figures["classes"].items()]
-    return [header, *(f"{name:8}" + "".join(f"{_figure(row[key]):>{WIDE}}" for key in SHOWN) for name, row in rows)]
+    """The macro row with the ends of its intervals below it, then a row a class."""
+    macro = figures["macro"]
+    ends = [_row(f"  {end}", [macro[key].get(end) for key in SHOWN]) for end in ("low", "high")]
+    classes = [_row(label, [row[key]["value"] for key in SHOWN]) for label, row in figures["classes"].items()]
+    return [f"{'':{LABEL}}" + "".join(f"{name:>{WIDE}}" for name in SHOWN),
+            _row("macro", [macro[key]["value"] for key in SHOWN]), *ends, *classes]
 
 
-def _figure(metric: dict) -> str:
-    if metric["value"] is None:
-        return "-"
-    if metric.get("low") is None:
-        return f"{metric['value']:.3f}"
-    return f"{metric['value']:.3f} ({metric['low']:.3f}-{metric['high']:.3f})"
+def _row(label: str, values: list[float | None]) -> str:
+    return f"{label:{LABEL}}" + "".join(f"{'-' if value is None else f'{value:.3f}':>{WIDE}}" for value in values)
 
 
 def _verdict(decision: dict) -> list[str]:

@@ -49,8 +49,8 @@ def test_a_failed_task_is_named_with_its_last_lines(tmp_path, capsys):
 def test_the_transcript_takes_text_in_pieces():
     log, terminal = io.StringIO(), io.StringIO()
     transcript = Transcript(log, terminal)
-    for piece in ("09:00 - INFO - Executing task '\x1b[96mtr", "ain\x1b[0m'\n    ", "epoch 1\n", "    [KFP Executor] x\n",
-                  "Task 'train' finished with status \x1b[92mSUCCESS\x1b[0m\n    left: 1\n"):
+    for piece in ("09:00 - INFO - Executing task '\x1b[96mtr", "ain\x1b[0m'\n    ", "epoch 1\n",
+                  "    [KFP Executor] x\n", "Task 'train' finished with status \x1b[92mSUCCESS\x1b[0m\n    left: 1\n"):
         transcript.write(piece)
     first, own, last = terminal.getvalue().splitlines()
     assert (first, own) == ("train: running", "    epoch 1") and last.startswith("train: SUCCESS")

@@ -1,0 +1,150 @@
+"""The whole pipeline on 60 records, from a WFDB record to a served prediction: every part the real one."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.registry import STEPS
+from model.params import TrackingParams, as_dict, load_params
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = {
+    "validate": {"min_records": 10, "min_prevalence": 0.0},
+    "page": {"height": 96, "width": 192, "px_per_mm": 0.75},
+    "render": {"contact_sheet": 4, "samples": 1},
+    "model": {"image_widths": [8] * 4, "image_depths": [1] * 4, "signal_widths": [8] * 4, "signal_depths": [1] * 4,
+              "token_dim": 16, "heads": 2},
+    "train": {"epochs": 1, "batch_size": 16, "precision": "fp32"},
+    "evaluate": {"resamples": 20},
+    "gate": {"rules": [{"metric": "test.clean.macro.auroc", "limit": 0.0}]},
+}
+
+
+def free_addresses(count: int) -> list[str]:
+    """Loopback addresses with ports that nobody has now."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"http://127.0.0.1:{s.getsockname()[1]}" for s in held]
+    for s in held:
+        s.close()
+    return addresses
+
+
+def vizecg(folder: Path, *line) -> subprocess.CompletedProcess:
+    """Call the command line as a user does, in `folder`."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    return subprocess.run([sys.executable, "-m", "components", *map(str, line)], cwd=folder, env=environment,
+                          capture_output=True, text=True)
+
+
+def write_params(folder: Path, archive: Path, **sections) -> None:
+    params = as_dict(load_params(ROOT / "params.yaml"))
+    params["ingest"]["data"] = str(archive)
+    for name, section in (SMALL | sections).items():
+        params[name] |= section
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def runs(folder: Path, step: str) -> list:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name(TrackingParams().experiment)
+    return client.search_runs([experiment.experiment_id], f"tags.step = '{step}'")
+
+
+@pytest.fixture(scope="module")
+def project(archive, tmp_path_factory):
+    """A folder in which the pipeline ran once; its server is stopped after the tests."""
+    from serving.torchserve import stop
+
+    folder = tmp_path_factory.mktemp("project")
+    inference, management, metrics = free_addresses(3)
+    write_params(folder, archive, deploy={"inference": inference, "management": management, "metrics": metrics})
+    done = vizecg(folder, "pipeline", "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "stdout.txt").write_text(done.stdout)
+    yield folder
+    stop(folder / "artifacts" / "torchserve")
+
+
+@pytest.fixture(scope="module")
+def outputs(project):
+    """Each step's output folder in the pipeline's run."""
+    (run,) = (project / "local").glob("*/vizecgnet-training-*")
+    return {name: run / name / step.output for name, step in STEPS.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.live
+class TestWholePipeline:
+    def test_every_task_succeeded_and_the_branch_behind_the_gate_ran(self, project, outputs):
+        said = (project / "stdout.txt").read_text()
+        for name in (*STEPS, "notify"):
+            assert f"{name}: SUCCESS" in said
+        assert "the gate was passed and the tasks behind it ran" in said
+        assert all(folder.is_dir() for folder in outputs.values())
+
+    def test_mlflow_knows_how_it_ended(self, project):
+        (ending,) = runs(project, "pipeline")
+        assert ending.data.tags["pipeline_state"] == "SUCCEEDED"
+
+    def test_the_served_version_is_the_champion_and_leads_back_to_its_data(self, project, outputs):
+        from mlflow import MlflowClient
+
+        deployment = json.loads((outputs["deploy"] / "deployment.json").read_text())
+        client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+        champion = client.get_model_version_by_alias(deployment["name"], "champion")
+        (trained,) = runs(project, "train")
+        assert str(champion.version) == str(deployment["version"])
+        assert champion.run_id == trained.info.run_id
+        store = json.loads((outputs["ingest"] / "store.json").read_text())
+        assert trained.data.tags["data_digest"] == store["digest"]
+
+    def test_a_printed_page_is_read_the_same_by_the_package_and_the_server(self, project, outputs):
+        (page,) = (outputs["render"] / "samples").glob("*.png")
+        endpoint = json.loads((outputs["deploy"] / "deployment.json").read_text())["endpoint"]
+        served = vizecg(project, "predict", page, "--endpoint", endpoint, "--json", "served.json")
+        packaged = vizecg(project, "predict", page, "--package", outputs["package"], "--json", "packaged.json")
+        assert (served.returncode, packaged.returncode) == (0, 0), served.stderr + packaged.stderr
+        answers = [{f["label"]: f["probability"] for f in json.loads((project / name).read_text())[0]["findings"]}
+                   for name in ("served.json", "packaged.json")]
+        assert answers[0] == pytest.approx(answers[1], abs=1e-3) and len(answers[0]) == 9
+
+    def test_the_command_line_comes_to_the_same_figures(self, project, outputs):
+        """Train, evaluate and decide once more, step by step, on what the pipeline ingested and rendered."""
+        for line in (("train", "--records", outputs["ingest"], "--validation", outputs["validate"]),
+                     ("evaluate", "--pages", outputs["render"]), ("gate",)):
+            done = vizecg(project, *line)
+            assert done.returncode == 0, done.stderr
+        ours, theirs = (json.loads((folder / "metrics.json").read_text())["test"]["clean"]
+                        for folder in (project / "artifacts" / "evaluate", outputs["evaluate"]))
+        assert ours["records"] == theirs["records"]
+        for label, figures in ours["classes"].items():
+            for name in ("auroc", "f1"):
+                assert figures[name] == pytest.approx(theirs["classes"][label][name], abs=1e-6)
+
+    def test_evaluate_writes_the_same_bytes_from_the_command_line(self, project, outputs):
+        done = vizecg(project, "evaluate", "--checkpoint", outputs["train"], "--pages", outputs["render"],
+                      "--out", "same")
+        assert done.returncode == 0, done.stderr
+        for name in ("metrics.json", "thresholds.json", "predictions.parquet"):
+            assert (project / "same" / name).read_bytes() == (outputs["evaluate"] / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_failed_task_ends_the_run_with_its_last_lines_and_mlflow_knows(archive, tmp_path):
+    write_params(tmp_path, archive, validate={"min_records": 1000})
+    done = vizecg(tmp_path, "pipeline", "run")
+    assert done.returncode == 1
+    message = done.stdout[done.stdout.index("pipeline run: task validate failed"):]
+    assert "ValueError" in message and "log: " in message and "1000" in message
+    assert "train: running" not in done.stdout
+    (ending,) = runs(tmp_path, "pipeline")
+    assert ending.data.tags["pipeline_state"] == "FAILED"
