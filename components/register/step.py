@@ -1,6 +1,8 @@
 """register: package to a version in the MLflow registry, alias challenger, traceable to data, code and parameters."""
 
 import json
+import os
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,10 +90,14 @@ def _figures(meta: dict) -> dict[str, float]:
 
 def _log_package(mlflow, package: Path):
     """Log the package as a model that `mlflow.pyfunc.load_model` loads, with the code it takes to read a page."""
-    return mlflow.pyfunc.log_model(
-        name=PACKAGE_ARTIFACT, python_model=str(Path(__file__).with_name("pyfunc.py")),
-        artifacts={PACKAGE_ARTIFACT: str(package)}, code_paths=[str(ROOT / "ecg"), str(ROOT / "model")],
-        pip_requirements=_requirements())
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    with warnings.catch_warnings():
+        # It takes bytes or a path or a list of either, which MLflow's type hints cannot say.
+        warnings.filterwarnings("ignore", message=".*type hints.*")
+        return mlflow.pyfunc.log_model(
+            name=PACKAGE_ARTIFACT, python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={PACKAGE_ARTIFACT: str(package)}, code_paths=[str(ROOT / "ecg"), str(ROOT / "model")],
+            pip_requirements=_requirements())
 
 
 def _requirements() -> list[str]:
