@@ -1,0 +1,70 @@
+"""The handler with TorchServe's own context: each request gets its own answer and status."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from ts.context import Context, RequestProcessor
+
+from model.reading import PageReading
+from serving.handler import PageHandler, reply_to
+
+HANDLER = Path(__file__).parents[2] / "serving" / "handler.py"
+
+
+def context(folder, requests=0):
+    made = Context("vizecgnet", str(folder), {}, 4, None, "0", True)
+    made.request_processor = [RequestProcessor({}) for _ in range(requests)]
+    return made
+
+
+@pytest.fixture(scope="module")
+def handler(packaged):
+    handler = PageHandler()
+    handler.initialize(context(packaged.package))
+    return handler
+
+
+@pytest.fixture(scope="module")
+def sample(packaged):
+    return (packaged.package / "sample.png").read_bytes()
+
+
+def send(handler, packaged, requests):
+    given = context(packaged.package, len(requests))
+    replies = handler.handle(requests, given)
+    assert all(given.get_response_content_type(i) == "application/json" for i in range(len(requests)))
+    return [(given.get_response_status(i)[0], json.loads(reply)) for i, reply in enumerate(replies)]
+
+
+def test_a_mixed_batch_answers_each_for_itself(handler, packaged, sample):
+    requests = [{"body": bytearray(sample)}, {"body": b"junk"}, {}, {"data": sample}, {"body": {"json": 1}}]
+    answers = send(handler, packaged, requests)
+    assert [status for status, _ in answers] == [200, 422, 422, 200, 422]
+    expected = PageReading.open(packaged.package).read(sample)
+    assert answers[0][1]["findings"] == answers[3][1]["findings"]
+    assert [f["probability"] for f in answers[0][1]["findings"]] == pytest.approx(
+        [f["probability"] for f in expected["findings"]], abs=1e-5)
+    assert "not a readable picture" in answers[1][1]["error"]
+    assert all("holds no image" in answers[i][1]["error"] for i in (2, 4))
+
+
+def test_a_batch_of_bad_requests_alone_is_answered(handler, packaged):
+    assert [status for status, _ in send(handler, packaged, [{"body": b"junk"}, {}])] == [422, 422]
+
+
+def test_our_own_fault_is_not_blamed_on_the_page_and_shows_no_detail():
+    status, reply = reply_to(KeyError("/secret/path"))
+    assert status == 500 and "secret" not in json.dumps(reply)
+
+
+def test_a_damaged_archive_does_not_come_up(packaged, tmp_path):
+    shutil.copytree(packaged.package, tmp_path / "model")
+    (tmp_path / "model" / "model.pt2").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="not the program that model.json describes"):
+        PageHandler().initialize(context(tmp_path / "model"))
+
+
+def test_the_handler_stays_thin():
+    assert len(HANDLER.read_text().splitlines()) <= 80
