@@ -21,9 +21,9 @@ FORMATS = {"16": (16, 2), "24": (24, 3), "32": (32, 4), "61": (16, 2), "80": (8,
 """Bits and bytes of a sample in each WFDB format; 0 bytes where they are compressed. The least value of so many
 bits stands for a missing sample."""
 
-_RECORD = re.compile(r"(\S+)\s+12\s+(\d+(?:\.\d+)?)\s+(\d+)(?:\s.*)?")
-_SIGNAL = re.compile(r"([\w.-]+)\s+16\s+([\d.]+(?:[eE][+-]?\d+)?)\((-?\d+)\)/(\S+)\s+\d+\s+-?\d+\s+-?\d+\s+(-?\d+)"
-                     r"\s+0\s+(\S.*)")
+_RECORD = re.compile(r"(\S+)\s+12\s+(\d+(?:\.\d+)?)\s+(\d{1,12})(?:\s.*)?")
+_SIGNAL = re.compile(r"([\w.-]+)\s+16\s+(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\((-?\d{1,9})\)/(\S+)\s+\d+\s+-?\d+\s+-?\d+"
+                     r"\s+(-?\d+)\s+0\s+(\S.*)")
 
 
 class SignalError(Exception):
@@ -85,7 +85,7 @@ def decode_plain(path: Path, header: str) -> Channels | None:
     if not gains.all():
         return None
     rate, samples = float(record[2]), int(record[3])
-    digital = _read_int16(path.with_name(rows[0][1]), samples)
+    digital = _read_int16(path.parent / rows[0][1], samples)
     return Channels(digital, np.full(len(LEADS), _missing("16")), rate, [row[6].strip() for row in rows], gains,
                     np.array([int(row[3]) for row in rows]), [row[4] for row in rows], [int(row[5]) for row in rows])
 
@@ -137,15 +137,16 @@ def _read_header(path: Path) -> str:
 
 
 def _read_int16(file: Path, samples: int) -> np.ndarray:
+    count = samples * len(LEADS)
     try:
-        values = np.fromfile(file, "<i2", count=samples * len(LEADS))
+        held = file.stat().st_size // 2  # asked first: numpy would reserve memory for whatever the header claims
+        if held < count:
+            raise SignalError("truncated", f"{file.name} holds {held} of {count} samples")
+        return np.fromfile(file, "<i2", count=count).reshape(samples, len(LEADS))
     except FileNotFoundError:
         raise SignalError("missing_file", f"{file.name} is not there") from None
     except OSError as error:
         raise SignalError("unreadable_signal", f"{file.name}: {error}") from None
-    if len(values) < samples * len(LEADS):
-        raise SignalError("truncated", f"{file.name} holds {len(values)} of {samples * len(LEADS)} samples")
-    return values.reshape(samples, len(LEADS))
 
 
 def _format(name: str) -> tuple[int, float]:
@@ -172,7 +173,7 @@ def _verify_checksums(channels: Channels) -> None:
 def _refuse_short_files(path: Path, head) -> None:
     """Raise SignalError when a signal file is missing or shorter than its channels need."""
     for name in dict.fromkeys(head.file_name):
-        file = path.with_name(name)
+        file = path.parent / name
         if not file.is_file():
             raise SignalError("missing_file", f"{name} is not there")
         mine = [i for i, other in enumerate(head.file_name) if other == name]

@@ -4,6 +4,8 @@ import re
 import numpy as np
 import pytest
 import wfdb
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ecg.leads import LEADS, lead_order
 from ecg.quality import REASONS
@@ -117,6 +119,37 @@ def test_a_truncated_file_of_another_format_is_told_as_such(tmp_path):
     edit_samples(tmp_path / "r", lambda data: data[:5000])
     with pytest.raises(SignalError, match="truncated: r.dat holds 5000 of 36000 bytes"):
         read_signal(tmp_path / "r")
+
+
+def test_samples_that_a_header_only_claims_reserve_no_memory(record):
+    edit_header(record, r"^r 12 100 1000", "r 12 100 999999999999")
+    with pytest.raises(SignalError, match="truncated: r.dat holds 12000 of"):
+        read_signal(record)
+
+
+def test_a_header_may_not_name_files_elsewhere(record):
+    edit_header(record, r"^r\.dat", "../r.dat", count=0)
+    with pytest.raises(SignalError, match="unreadable_header"):
+        read_signal(record)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_no_damage_to_a_header_gives_anything_but_a_signal_or_a_reason(record, data):
+    header = record.with_name("r.hea")
+    whole = header.read_text()
+    text = whole
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text)))
+        new = data.draw(st.text("0123456789 -./()\nrV+:,~#xe\xb5", max_size=3) | st.just("9999999999"))
+        text = text[:at] + new + text[at + data.draw(st.integers(0, 20)):]
+    try:
+        header.write_text(text)
+        assert read_signal(record).millivolt.shape[0] == 12
+    except SignalError as error:
+        assert error.reason in REASONS and "\n" not in error.detail
+    finally:
+        header.write_text(whole)
 
 
 def test_folder_gives_every_column(tmp_path):
