@@ -1,6 +1,7 @@
 """The verb `pipeline`: compile, run on this machine, submit to a cluster."""
 
 import argparse
+import importlib
 from pathlib import Path
 
 from components.cli_verb import Verb, add_params_arguments, params_of
@@ -28,24 +29,24 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compile(arguments: argparse.Namespace) -> None:
-    from pipelines.verbs import compile_training
-
-    compile_training(arguments.out)
+    _verbs().compile_training(arguments.out)
     print(f"pipeline compile: {arguments.out}")
 
 
 def _run_local(arguments: argparse.Namespace) -> int:
-    from pipelines.verbs import run_local
-
-    outcome = run_local(params_of(arguments), root=arguments.root)
+    outcome = _verbs().run_local(params_of(arguments), root=arguments.root)
     print("\n".join(outcome.lines))
     return 0 if outcome.good else 1
 
 
 def _submit(arguments: argparse.Namespace) -> None:
-    from pipelines.verbs import submit
+    link = _verbs().submit(params_of(arguments), host=arguments.host, data_digest=arguments.data_digest)
+    print(f"pipeline submit: {link}")
 
-    print(f"pipeline submit: {submit(params_of(arguments), host=arguments.host, data_digest=arguments.data_digest)}")
+
+def _verbs():
+    """Found by name when called, as steps are: pipelines are made of components, which know nothing of them."""
+    return importlib.import_module("pipelines.verbs")
 
 
 PIPELINE_VERBS = (

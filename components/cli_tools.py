@@ -97,9 +97,8 @@ def _bench_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> int | None:
-    import benchmarks
-
-    known = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__))
+    package = importlib.import_module("benchmarks")
+    known = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     if arguments.name not in known:
         raise ValueError(f"no benchmark is called {arguments.name!r}; there are {', '.join(known) or 'none'}")
     return importlib.import_module(f"benchmarks.{arguments.name}").main(arguments.rest)
@@ -118,6 +117,6 @@ TOOL_VERBS = (
          "vizecg predict scans/ --json findings.json", _predict_arguments, _predict),
     Verb("rollback", "serve the previous champion again", "vizecg rollback", _rollback_arguments, _rollback),
     Verb("summary", "print the figures of the last evaluation", "vizecg summary", _summary_arguments, _summary),
-    Verb("bench", "run a benchmark: ours and the peer's, side by side", "vizecg bench raster",
+    Verb("bench", "run a benchmark: ours and the peer's, side by side", "vizecg bench render",
          _bench_arguments, _bench),
 )

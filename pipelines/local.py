@@ -57,6 +57,7 @@ class Transcript(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
+        """Take any piece of text; whole lines are looked at."""
         self._log.write(text)
         self._log.flush()
         *lines, self._line = (self._line + text).split("\n")

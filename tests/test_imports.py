@@ -47,15 +47,10 @@ def within(module: str, packages: tuple[str, ...]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-def is_cli(path: Path) -> bool:
-    """The command line is the outermost layer, although its console script lies in components."""
-    return path.parent.name == "components" and path.stem.startswith("cli")
-
-
 @pytest.mark.parametrize("path", [p for package in ALLOWED for p in files(f"{package}/**/*.py")])
 def test_a_package_uses_only_those_to_its_left(path):
     package = path.relative_to(ROOT).parts[0]
-    found = imports(path, top_level=is_cli(path))
+    found = imports(path)
     strays = {m for m in found if within(m, OURS) and not within(m, ALLOWED[package])}
     assert not strays
     assert not {m for m in found if within(m, FORBIDDEN[package])}
