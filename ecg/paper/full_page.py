@@ -22,7 +22,7 @@ SHEET_MM = (279.4, 215.9)
 BORDER_MM = 5.0
 HEADER_MM = 45.0
 """From the sheet's top to the traces' block."""
-PEN_MM = 0.4
+PEN_MM = 0.45
 MINOR_MM, MAJOR_MM = 0.12, 0.25
 SUB_COLUMNS = 4
 DPI_RANGE = (30, 1200)

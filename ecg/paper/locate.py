@@ -17,7 +17,8 @@ LONGEST_SIDE = 1800
 """Larger pictures are reduced to this first: the canonical page is far coarser."""
 MIN_CONFIDENCE = 0.3
 """Below this the grid is not believed and the ink's own extent sets the scale."""
-_INK_LEVEL = 20.0
+_INK_LEVEL, _PAPER_LEVEL = 5.0, 250.0
+"""Grey levels that bring located pages nearest to drawn ones: a little blur has paled the ink."""
 _TYPICAL_WIDTH_MM = 270.0
 _STROKE_MM = 20.0
 """Connected ink at least this wide is a trace."""
@@ -33,7 +34,7 @@ class Located:
     """What was found: the canonical page, and how."""
 
     image: np.ndarray
-    """uint8 (height, width), grey: ink dark, paper 255."""
+    """uint8 (height, width), grey: ink dark, paper nearly white."""
     px_per_mm_found: float
     """Resolution of the picture given."""
     confidence: float
@@ -225,14 +226,14 @@ def _even_rows(peaks: np.ndarray, heights: np.ndarray, pitch: float) -> np.ndarr
 
 
 def _tone(luma: np.ndarray, strokes: np.ndarray, pitch: float) -> np.ndarray:
-    """Stretch the flattened picture so that paper is 255 and the traces' ink as dark as on canonical pages.
+    """Stretch the flattened picture so that paper and the traces' ink are as grey as on canonical pages.
 
     Where a pen of the usual width covers no whole pixel, its ink is not stretched to full black.
     """
     ink = min(float(np.quantile(luma[strokes], 0.25)), 0.8) if strokes.any() else 0.0
     covered = min(1.0, 0.4 * pitch)
-    level = 255 - covered * (255 - _INK_LEVEL)
-    return np.clip(level + (luma - ink) / (1 - ink) * (255 - level), 0, 255).astype(np.float32)
+    level = _PAPER_LEVEL - covered * (_PAPER_LEVEL - _INK_LEVEL)
+    return np.clip(level + (luma - ink) / (1 - ink) * (_PAPER_LEVEL - level), 0, 255).astype(np.float32)
 
 
 def _compose(tone: np.ndarray, left: float, baselines: np.ndarray, pitch: float, origin: tuple[float, float],
@@ -240,13 +241,13 @@ def _compose(tone: np.ndarray, left: float, baselines: np.ndarray, pitch: float,
     """Draw the canonical page, each row moved to its place."""
     factor = pitch / px_per_mm
     # Averages what falls on one canonical pixel; only when the page shrinks.
-    sigma = 0.35 * np.sqrt(max(factor ** 2 - 1, 0.0))
+    sigma = 0.3 * np.sqrt(max(factor ** 2 - 1, 0.0))
     smooth = cv2.GaussianBlur(tone, (0, 0), sigma) if sigma > 0.2 else tone
     places = (origin[1] + page_layout.row_mm * (np.arange(len(baselines)) + 0.5)) * px_per_mm
     moves = baselines / factor - places
     if np.ptp(moves) < 1.5 * px_per_mm:
         return _warp(smooth, left, np.mean(moves) * factor, factor, origin[0] * px_per_mm, shape)
-    page = np.full(shape, 255, np.uint8)
+    page = np.full(shape, round(_PAPER_LEVEL), np.uint8)
     half = np.median(np.diff(baselines)) / factor / 2
     for number, (place, move) in enumerate(zip(places, moves, strict=True)):
         top = 0 if number == 0 and half > page_layout.row_mm / 2 * px_per_mm else max(0, round(place - half))
@@ -264,5 +265,6 @@ def _warp(tone: np.ndarray, left: float, above: float, factor: float, margin: fl
     offset_y = above + 0.5 * factor - 0.5
     matrix = np.array([[factor, 0, offset_x], [0, factor, offset_y]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    mapped = cv2.warpAffine(tone, matrix, shape[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=255)
+    mapped = cv2.warpAffine(tone, matrix, shape[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT,
+                            borderValue=_PAPER_LEVEL)
     return np.clip(mapped + 0.5, 0, 255).astype(np.uint8)
