@@ -78,8 +78,8 @@ def decode_plain(path: Path, header: str) -> Channels | None:
     """
     lines = [line for line in header.splitlines() if line and not line.startswith("#")]
     record = _RECORD.fullmatch(lines[0].strip()) if lines else None
-    rows = [_SIGNAL.fullmatch(line.strip()) for line in lines[1:]]
-    if record is None or len(rows) != len(LEADS) or None in rows or len({row[1] for row in rows}) != 1:
+    rows = [row for row in (_SIGNAL.fullmatch(line.strip()) for line in lines[1:]) if row]
+    if record is None or not len(rows) == len(lines) - 1 == len(LEADS) or len({row[1] for row in rows}) != 1:
         return None
     gains = np.array([float(row[2]) for row in rows])
     if not gains.all():
