@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,8 +55,8 @@ def run(*, data: Path, records: Path, params: IngestParams, seed: int) -> Ingest
         _refuse_losses(bad, len(source), params)
         pd.DataFrame([asdict(b) for b in bad], columns=["record", "reason", "detail"], dtype=str).to_parquet(
             folder / "quarantine.parquet", index=False)
-        counts = {"quarantined": len(bad), "reasons": _tally(bad), "left_out": left_out,
-                  "unlabelled": source.unlabelled, "unknown_labels": source.unknown_labels}
+        counts: dict[str, Any] = {"quarantined": len(bad), "reasons": _tally(bad), "left_out": left_out,
+                                  "unlabelled": source.unlabelled, "unknown_labels": source.unknown_labels}
         table = writer.table()
         splits = {name: int((table["split"] == name).sum()) for name in SPLITS}
         digest = writer.finish({"source": source.name, "splits": splits, **counts})
@@ -81,9 +82,10 @@ def _fill(writer: StoreWriter, source: Source, params: IngestParams) -> list[Bad
     splits = split_of_fold(params)
     bad: list[BadRecord] = []
     for item in track(source, total=len(source), label="ingest"):
-        why = (item.reason, item.detail) if isinstance(item, BadRecord) else fault(item.signal_mv, item.sampling_rate)
-        if why:
-            bad.append(BadRecord(item.record, *why))
+        if isinstance(item, BadRecord):
+            bad.append(item)
+        elif found := fault(item.signal_mv, item.sampling_rate):
+            bad.append(BadRecord(item.record, *found))
         else:
             _append(writer, item, splits[item.fold], params)
     return bad

@@ -43,16 +43,17 @@ def _prepare(rules: list[Rule], title: str):
     """Build context and checkpoint; nothing is kept on disk and nothing is sent anywhere."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
-    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration, FailureSeverity
 
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("record store").add_dataframe_asset("records")
     batch = asset.add_batch_definition_whole_dataframe("all")
     configurations = [ExpectationConfiguration(
         type=rule.type, kwargs={**({"column": rule.column} if rule.column else {}), **rule.options},
         meta={"name": rule.name, "critical": rule.critical}, notes=rule.note or None,
-        severity="critical" if rule.critical else "warning") for rule in rules]
+        severity=FailureSeverity.CRITICAL if rule.critical else FailureSeverity.WARNING) for rule in rules]
     suite = context.suites.add(gx.ExpectationSuite(title, expectations=[c.to_domain_obj() for c in configurations]))
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=title, data=batch, suite=suite))
     checkpoint = context.checkpoints.add(gx.Checkpoint(
