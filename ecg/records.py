@@ -159,10 +159,23 @@ class StoreWriter:
         return digest
 
 
+MARKER = ".vizecg"
+"""An empty file in every folder that `write_beside` made."""
+
+
 @contextmanager
-def write_beside(path: Path) -> Iterator[Path]:
-    """Yield a scratch folder beside `path` that takes its place on success and vanishes on failure."""
+def write_beside(path: Path, *, marker: str = MARKER) -> Iterator[Path]:
+    """Yield a scratch folder beside `path` that takes its place on success and vanishes on failure.
+
+    Args:
+        path: the folder to write.
+        marker: file by which a folder is known as ours, and may be replaced.
+
+    Raises:
+        ValueError: at `path` stands something that this function did not write; it is left alone.
+    """
     path = Path(path)
+    _refuse_foreign(path, marker)
     scratch = path.with_name(f".{path.name}.writing")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
@@ -171,8 +184,16 @@ def write_beside(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+    (scratch / marker).touch()
     shutil.rmtree(path, ignore_errors=True)
     scratch.rename(path)
+
+
+def _refuse_foreign(path: Path, marker: str) -> None:
+    """A mistyped output must not cost anyone a folder: only our own, or an empty one, is replaced."""
+    if path.exists() and not (path / marker).exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"{path}: stands in the way and was not written by this program; choose another output, or "
+                         "delete it")
 
 
 def _prepend_npy_header(raw: Path, target: Path, shape: tuple[int, int, int]) -> None:

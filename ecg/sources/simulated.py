@@ -49,7 +49,7 @@ def write_archive(folder: Path | str, *, records: int, seed: int,
     folder = Path(folder).absolute()
     _check(folder, records, seed)
     visits = plan(records=records, seed=seed)
-    with write_beside(folder) as scratch:
+    with write_beside(folder, marker=_MARK) as scratch:
         (scratch / "records").mkdir()
         for visit in watch(visits):
             write_record(scratch / "records", visit, seed=seed)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg.records import COLUMNS, RecordStore, StoreWriter, write_beside
+from ecg.records import COLUMNS, MARKER, RecordStore, StoreWriter, write_beside
 
 
 def row(number, split="train"):
@@ -79,4 +79,13 @@ def test_success_replaces_the_old_folder(tmp_path):
     write(tmp_path / "s")
     with write_beside(tmp_path / "s") as folder:
         (folder / "new").touch()
-    assert [p.name for p in (tmp_path / "s").iterdir()] == ["new"]
+    assert {p.name for p in (tmp_path / "s").iterdir()} == {"new", MARKER}
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").write_text("precious")
+    for path in (tmp_path / "thesis", tmp_path / "thesis" / "chapter1.txt"):
+        with pytest.raises(ValueError, match="was not written by this program"), write_beside(path):
+            raise AssertionError("reached")
+    assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "precious"
