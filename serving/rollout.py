@@ -5,6 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.checkpoint import read_json
 from model.package import archive_of, check_package
 from model.params import DeployParams
 from model.reading import PageReading, probabilities
@@ -77,18 +78,28 @@ def unload(server: Server, name: str, version: str) -> None:
 def smoke_test(server: Server, package: Path, loaded: Loaded, *, limit: float) -> float:
     """Send the package's real page to its served version; returns the largest difference of probabilities.
 
+    The in-process answer is compared with the one that was packaged as well: reading a page takes code that is
+    not in the package, and which may have changed since the model was evaluated.
+
     Raises:
-        ValueError: it is more than `limit`.
+        ValueError: either difference is more than `limit`.
     """
     page = (package / "sample.png").read_bytes()
     client = Client(f"{server.inference.rstrip('/')}/predictions/{loaded.name}/{loaded.version}",
                     file_token(server.key_file))
-    served, ours = probabilities(client.predict(page)), probabilities(PageReading.open(package).read(page))
-    worst = max(abs(served[label] - value) for label, value in ours.items())
-    if not worst <= limit:
+    ours = probabilities(PageReading.open(package).read(page))
+    then = read_json(package / "sample.json", made_by="vizecg package")["probabilities"]
+    if not (drift := _difference(then, ours)) <= limit:
+        raise ValueError(f"deploy.parity: the code here reads the sample page otherwise than when it was packaged, "
+                         f"by {drift:.2g}, more than {limit:g}; evaluate and package again")
+    if not (worst := _difference(probabilities(client.predict(page)), ours)) <= limit:
         raise ValueError(f"deploy.parity: the server's answer to the sample page differs by {worst:.2g} from the "
                          f"package's own, more than {limit:g}; it was not switched to")
     return worst
+
+
+def _difference(left: dict[str, float], right: dict[str, float]) -> float:
+    return max(abs(left[label] - value) for label, value in right.items())
 
 
 def archive_name(name: str, version: str) -> str:

@@ -1,0 +1,169 @@
+"""deploy, predict and rollback on a real TorchServe and a real registry, as one story; and what is refused."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+import components.deploy.step as deploy_step
+import components.predict
+import components.register.step
+import components.rollback
+from components.deploy.champion import CHAMPION, PREVIOUS, crown, holder, version_of
+from components.tracking import connect
+from model.package import check_package
+from model.params import RegisterParams, TrackingParams
+from model.reading import PageReading, probabilities
+from serving.torchserve import stop
+from tests.components.conftest import edit_json
+from tests.serving.conftest import deploy_params
+
+NAME = "reader"
+
+
+class Place:
+    """A registry, a server's folder, and what has been registered."""
+
+    def __init__(self, root):
+        self.root, self.deployment = root, root / "deployment"
+        self.tracking = TrackingParams(uri=f"sqlite:///{root}/mlflow.db")
+        self.params = deploy_params()
+        self.registrations = {}
+
+    @property
+    def client(self):
+        return connect(self.tracking).MlflowClient()
+
+    def register(self, folders):
+        out = self.root / f"registration{len(self.registrations)}"
+        result = components.register.step.run(
+            package=folders.package, evaluation=folders.evaluation, decision=folders.decision, registration=out,
+            params=RegisterParams(name=NAME), tracking=self.tracking, seed=1)
+        self.registrations[folders.package] = out
+        return result.version
+
+    def deploy(self, folders, **changes):
+        return deploy_step.run(package=folders.package, registration=self.registrations[folders.package],
+                               deployment=self.deployment, params=replace(self.params, **changes),
+                               tracking=self.tracking, seed=1)
+
+    def champions(self):
+        held = [holder(self.client, NAME, alias) for alias in (CHAMPION, PREVIOUS)]
+        return tuple(str(version.version) if version else None for version in held)
+
+    def served(self, page):
+        """What the endpoint of deployment.json answers to a page."""
+        about = json.loads((self.deployment / "deployment.json").read_text())
+        answer, = components.predict.run(page_paths=[page], endpoint=about["endpoint"],
+                                         key_file=self.root / "torchserve" / "key_file.json")
+        return answer
+
+
+@pytest.fixture(scope="module")
+def place(packaged, another, tmp_path_factory):
+    place = Place(tmp_path_factory.mktemp("deploy"))
+    assert (place.register(packaged), place.register(another)) == ("1", "2")
+    yield place
+    stop(place.root / "torchserve")
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_deploy_then_the_next_then_a_failure_then_back(place, packaged, another):
+    page = packaged.package / "sample.png"
+    ours = {folders: probabilities(PageReading.open(folders.package).read(page.read_bytes()))
+            for folders in (packaged, another)}
+    assert ours[packaged] != ours[another]
+
+    first = place.deploy(packaged)
+    assert (first.version, first.previous_version) == ("1", None) and first.parity <= place.params.parity
+    assert place.champions() == ("1", None)
+    assert probabilities(place.served(page)) == pytest.approx(ours[packaged], abs=1e-5)
+
+    with pytest.raises(ValueError, match="deploy.parity"):
+        place.deploy(another, parity=-1.0)
+    assert place.champions() == ("1", None) and place.served(page)["version"] == first.served_version
+
+    second = place.deploy(another)
+    assert (second.version, second.previous_version) == ("2", "1") and place.champions() == ("2", "1")
+    assert probabilities(place.served(page)) == pytest.approx(ours[another], abs=1e-5)
+    assert place.deploy(another).previous_version is None and place.champions() == ("2", "1")
+
+    # The server forgets everything: the old version comes back from the registry.
+    stop(place.root / "torchserve")
+    back = components.rollback.run(deployment=place.deployment, params=place.params, tracking=place.tracking)
+    assert (back.version, back.previous_version) == ("1", "2") and place.champions() == ("1", "2")
+    assert probabilities(place.served(page)) == pytest.approx(ours[packaged], abs=1e-5)
+    moves = moves_of(place.client, "1")
+    assert [move.split(" by ")[0] for move in moves] == ["champion", "previous_champion", "champion"]
+    assert moves[0].endswith(": deploy") and moves[2].endswith(": rollback")
+
+
+def moves_of(client, version):
+    """The moves of a version, in the order of their times."""
+    return [text for name, text in sorted(version_of(client, NAME, version).tags.items()) if name.startswith("move.")]
+
+
+def refuse(place, folders, match):
+    with pytest.raises(ValueError, match=match):
+        place.deploy(folders)
+
+
+def test_a_package_that_is_not_the_registered_one_is_refused(place, packaged, another, copied):
+    place.registrations[copied.package] = place.registrations[another.package]
+    refuse(place, copied, "not the package registered as reader version 2")
+    place.registrations[copied.package] = place.registrations[packaged.package]
+    edit_json(copied.package / "sample.json", record="another")
+    refuse(place, copied, "not the package registered as reader version 1")
+
+
+def test_a_version_that_was_never_registered_is_refused(place, packaged, copied, tmp_path):
+    registration = tmp_path / "registration"
+    shutil.copytree(place.registrations[packaged.package], registration)
+    edit_json(registration / "version.json", version="99")
+    place.registrations[copied.package] = registration
+    refuse(place, copied, "reader version 99: not in this registry")
+
+
+def test_a_registered_version_that_the_gate_refused_is_refused(place, refused):
+    """Somebody registers it past the verb, with the right digest."""
+    from model.package import package_digest
+
+    client = place.client
+    client.create_registered_model("smuggled")
+    version = client.create_model_version("smuggled", "file:///nowhere",
+                                          tags={"package_digest": package_digest(refused.package)})
+    with pytest.raises(ValueError, match="the gate refused this model"):
+        deploy_step.check_registered(refused.package, version)
+
+
+def test_a_move_is_appended_and_never_changed(tmp_path):
+    client = connect(TrackingParams(uri=f"sqlite:///{tmp_path}/mlflow.db")).MlflowClient()
+    client.create_registered_model(NAME)
+    for _ in range(2):
+        client.create_model_version(NAME, "file:///nowhere")
+    assert holder(client, NAME, CHAMPION) is None
+    assert crown(client, NAME, "1", why="a") is None and crown(client, NAME, "1", why="again") is None
+    assert crown(client, NAME, "2", why="b") == "1" and crown(client, NAME, "1", why="c") == "2"
+    moves = [move.partition(" by ")[0] + move[-3:] for move in moves_of(client, "1")]
+    assert moves == ["champion: a", "previous_champion: b", "champion: c"]
+    assert str(holder(client, NAME, PREVIOUS).version) == "2"
+
+
+def test_rollback_without_a_previous_champion_is_refused(tmp_path):
+    tracking = TrackingParams(uri=f"sqlite:///{tmp_path}/mlflow.db")
+    connect(tracking).MlflowClient().create_registered_model(NAME)
+    (tmp_path / "deployment").mkdir()
+    (tmp_path / "deployment" / "deployment.json").write_text(json.dumps({"name": NAME}))
+    with pytest.raises(ValueError, match="nothing to roll back to"):
+        components.rollback.run(deployment=tmp_path / "deployment", params=deploy_params(), tracking=tracking)
+
+
+def test_rollback_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="vizecg deploy"):
+        components.rollback.run(deployment=tmp_path, params=deploy_params(), tracking=TrackingParams(uri="sqlite://"))
+
+
+def test_the_version_served_is_that_of_the_package(packaged, another):
+    assert check_package(packaged.package)["version"] != check_package(another.package)["version"]

@@ -1,0 +1,158 @@
+"""register in a real MLflow store and against a real server: what a version carries, and what is refused."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import requests
+
+from components.lineage import image_digest
+from components.register.step import run
+from components.tracking import connect
+from model.package import check_package, evaluation_digest, package_digest
+from model.params import RegisterParams, TrackingParams
+from model.reading import PageReading, probabilities
+from tests.components.conftest import edit_json
+
+PARAMS = RegisterParams(name="reader")
+
+
+def register(folders, tracking, out, **changes):
+    given = {"package": folders.package, "evaluation": folders.evaluation, "decision": folders.decision, **changes}
+    return run(**given, registration=out, params=PARAMS, tracking=tracking, seed=1)
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory):
+    return TrackingParams(uri=f"sqlite:///{tmp_path_factory.mktemp('registry')}/mlflow.db")
+
+
+@pytest.fixture(scope="module")
+def registered(packaged, tracking, tmp_path_factory):
+    out = tmp_path_factory.mktemp("registered") / "registration"
+    return register(packaged, tracking, out), out
+
+
+def test_a_version_can_be_traced_to_all_it_came_from(packaged, registered, tracking):
+    result, out = registered
+    assert json.loads((out / "version.json").read_text())["version"] == result.version == "1"
+    version = connect(tracking).MlflowClient().get_model_version_by_alias("reader", "challenger")
+    meta = check_package(packaged.package)
+    assert str(version.version) == "1" and version.tags == {
+        "data_digest": meta["data_digest"], "git_commit": "c0ffee", "params_hash": "f00d",
+        "image_digest": image_digest(), "checkpoint_digest": meta["checkpoint_digest"],
+        "package_digest": package_digest(packaged.package), "package_version": meta["version"],
+        "evaluation_digest": evaluation_digest(packaged.evaluation), "train_run_id": "run-1"}
+    assert version.description == (packaged.evaluation / "model_card.md").read_text()[:5000]
+
+
+def test_its_run_holds_figures_papers_and_the_whole_package(packaged, registered, tracking, tmp_path):
+    result, _ = registered
+    mlflow = connect(tracking)
+    logged = mlflow.get_run(result.run_id)
+    metrics = json.loads((packaged.evaluation / "metrics.json").read_text())
+    assert logged.data.metrics["test.clean.macro.auroc"] == metrics["test"]["clean"]["macro"]["auroc"]["value"]
+    papers = {item.path for item in mlflow.MlflowClient().list_artifacts(result.run_id)}
+    assert {"report.html", "model_card.md"} <= papers
+    fetched = mlflow.artifacts.download_artifacts("models:/reader/1", dst_path=str(tmp_path))
+    assert package_digest(tmp_path / "artifacts" / "package") == result.package_digest
+    assert not list((tmp_path / "code").rglob("*.pyc")) and fetched
+
+
+@pytest.mark.slow
+def test_mlflow_loads_the_version_and_it_reads_pages(packaged, registered, tracking):
+    mlflow = connect(tracking)
+    loaded = mlflow.pyfunc.load_model("models:/reader@challenger")
+    page = packaged.package / "sample.png"
+    ours = probabilities(PageReading.open(packaged.package).read(page.read_bytes()))
+    answers = loaded.predict(str(page)) + loaded.predict([page.read_bytes(), str(page)])
+    assert [probabilities(answer) for answer in answers] == [ours] * 3
+
+
+def test_another_package_is_the_next_challenger(another, registered, tracking, tmp_path):
+    assert register(another, tracking, tmp_path / "out").version == "2"
+    client = connect(tracking).MlflowClient()
+    assert str(client.get_model_version_by_alias("reader", "challenger").version) == "2"
+
+
+def refuse(folders, tracking, tmp_path, match, **changes):
+    before = len(connect(tracking).search_runs(output_format="list"))
+    with pytest.raises(ValueError, match=match):
+        register(folders, tracking, tmp_path / "refused", **changes)
+    assert not (tmp_path / "refused").exists()
+    assert len(connect(tracking).search_runs(output_format="list")) == before
+
+
+def test_a_model_that_the_gate_refused_is_refused(refused, tracking, tmp_path):
+    refuse(refused, tracking, tmp_path, "the gate refused this model .test.clean.macro.auroc is")
+
+
+def test_a_decision_edited_to_pass_does_not_make_the_package_pass(refused, tracking, tmp_path):
+    shutil.copytree(refused.decision, tmp_path / "decision")
+    edit_json(tmp_path / "decision" / "decision.json", passed=True)
+    refuse(refused, tracking, tmp_path, "the gate refused this model", decision=tmp_path / "decision")
+
+
+def test_papers_of_another_model_are_refused(packaged, another, tracking, tmp_path):
+    refuse(packaged, tracking, tmp_path, "another checkpoint", evaluation=another.evaluation)
+    refuse(packaged, tracking, tmp_path, "another checkpoint", decision=another.decision)
+
+
+def test_a_package_changed_by_hand_is_refused(copied, another, tracking, tmp_path):
+    edit_json(copied.package / "model.json", thresholds={"NORM": 0.0})
+    refuse(copied, tracking, tmp_path, "model.json is not the one beside it")
+    shutil.copyfile(another.package / "vizecgnet.mar", copied.package / "vizecgnet.mar")
+    refuse(copied, tracking, tmp_path, "is not the one beside it")
+
+
+def test_an_unfinished_package_is_refused(copied, tracking, tmp_path):
+    (copied.package / "sample.json").unlink()
+    refuse(copied, tracking, tmp_path, "sample.json: no such file; package again")
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory):
+    """A real MLflow server that keeps the artifacts too."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+               "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=folder,
+                                   env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
+    try:
+        yield _wait(f"http://127.0.0.1:{port}", process)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait(address, process):
+    for _ in range(600):
+        assert process.poll() is None
+        try:
+            if requests.get(f"{address}/health", timeout=5).ok:
+                return address
+        except requests.RequestException:
+            time.sleep(0.5)
+    raise AssertionError("the MLflow server does not answer")
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_a_server_takes_and_returns_the_package(packaged, mlflow_server, tmp_path):
+    tracking = replace(TrackingParams(), uri=mlflow_server)
+    result = register(packaged, tracking, tmp_path / "out")
+    mlflow = connect(tracking)
+    version = mlflow.MlflowClient().get_model_version_by_alias("reader", "challenger")
+    assert str(version.version) == result.version and version.tags["package_digest"] == result.package_digest
+    mlflow.artifacts.download_artifacts(f"models:/reader/{version.version}", dst_path=str(tmp_path))
+    assert package_digest(tmp_path / "artifacts" / "package") == result.package_digest
