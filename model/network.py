@@ -5,10 +5,12 @@
               CMAM(h_i <- h_s), CMAM(h_s <- h_i) -----> head_i, head_s -> z_i|s, z_s|i
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from model.attention import CrossModalAttention, SelfModalityAttention
 from model.backbones import PageBackbone, SignalBackbone, sine_positions
@@ -24,8 +26,15 @@ class Predictions(NamedTuple):
     signal_given_image: Tensor | None = None
 
 
+class Tokens(NamedTuple):
+    """Tokens (B, N, D) and the shape of the feature map they come from: (T,), or (H, W) with N = H * W."""
+
+    values: Tensor
+    shape: tuple[int, ...]
+
+
 class Stream(nn.Module):
-    """Backbone, projection to tokens with positions, and SMAM: (B, ...) to (B, N, D)."""
+    """Backbone, projection to tokens with positions, and SMAM."""
 
     def __init__(self, backbone: nn.Module, channels: int, params: ModelParams):
         super().__init__()
@@ -34,29 +43,36 @@ class Stream(nn.Module):
         self.smam = (SelfModalityAttention(params.token_dim, heads=params.heads, dropout=params.dropout)
                      if params.smam else nn.Identity())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tokens:
         features = self.backbone(x)
+        shape = tuple(features.shape[2:])
         tokens = self.project(features.flatten(2).transpose(1, 2))
-        return self.smam(tokens + _positions(features.shape[2:], tokens.shape[-1], tokens.device).to(tokens.dtype))
+        return Tokens(self.smam(tokens + _positions(shape, tokens.shape[-1], tokens.device).to(tokens.dtype)), shape)
 
 
 class Head(nn.Module):
-    """Tokens (B, N, D) to logits (B, C): mean and maximum over the tokens, then one linear layer.
+    """Tokens to logits (B, C): means and the maximum over the tokens, then one linear layer.
 
-    The mean carries what the whole page says (rhythm, axis), the maximum what stands in one place (an
-    ectopic beat).
+    A mean carries what a part of the page says (rhythm, axis, one lead's ST segment), the maximum what
+    stands anywhere (an ectopic beat). With a `grid` of (1, 1) the mean is the whole page's; a finer one
+    tells the leads apart from the first step on, which few records need, and ties the head to the layout.
     """
 
-    def __init__(self, dim: int, classes: int, dropout: float):
+    def __init__(self, dim: int, classes: int, dropout: float, grid: tuple[int, ...]):
         super().__init__()
+        self.grid = grid
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(2 * dim, classes)
+        self.linear = nn.Linear((math.prod(grid) + 1) * dim, classes)
         nn.init.normal_(self.linear.weight, std=0.01)
 
-    def forward(self, tokens_bnd: Tensor) -> Tensor:
-        normed = self.norm(tokens_bnd)
-        return self.linear(self.dropout(torch.cat([normed.mean(dim=1), normed.amax(dim=1)], dim=1)))
+    def forward(self, tokens: Tokens) -> Tensor:
+        normed = self.norm(tokens.values)
+        if math.prod(self.grid) == 1:
+            means = normed.mean(dim=1)
+        else:
+            means = F.adaptive_avg_pool2d(normed.transpose(1, 2).unflatten(2, tokens.shape), self.grid).flatten(1)
+        return self.linear(self.dropout(torch.cat([means, normed.amax(dim=1)], dim=1)))
 
 
 class VizECGNet(nn.Module):
@@ -72,12 +88,12 @@ class VizECGNet(nn.Module):
         self.params, self.classes = params, classes
         dim = params.token_dim
         self.image = Stream(PageBackbone(params.image_widths, params.image_depths), params.image_widths[-1], params)
-        self.head_image = Head(dim, classes, params.dropout)
+        self.head_image = Head(dim, classes, params.dropout, params.pool_grid)
         self.signal = self.cmam_image = self.cmam_signal = None
         if params.signal_stream:
             backbone = SignalBackbone(params.signal_widths, params.signal_depths, params.signal_kernel)
             self.signal = Stream(backbone, params.signal_widths[-1], params)
-            self.head_signal = Head(dim, classes, params.dropout)
+            self.head_signal = Head(dim, classes, params.dropout, (1,))
         if params.cmam:
             self.cmam_image = CrossModalAttention(dim, heads=params.heads, dropout=params.dropout)
             self.cmam_signal = CrossModalAttention(dim, heads=params.heads, dropout=params.dropout)
@@ -97,8 +113,10 @@ class VizECGNet(nn.Module):
         z_signal = self.head_signal(h_signal)
         if self.cmam_image is None:
             return Predictions(z_image, z_signal)
-        return Predictions(z_image, z_signal, self.head_image(self.cmam_image(h_image, h_signal)),
-                           self.head_signal(self.cmam_signal(h_signal, h_image)))
+        informed_image = self.cmam_image(h_image.values, h_signal.values)
+        informed_signal = self.cmam_signal(h_signal.values, h_image.values)
+        return Predictions(z_image, z_signal, self.head_image(Tokens(informed_image, h_image.shape)),
+                           self.head_signal(Tokens(informed_signal, h_signal.shape)))
 
     @torch.no_grad()
     def start_from_prevalence(self, prevalence: Tensor) -> None:
@@ -129,7 +147,7 @@ def ink(pages_bhw: Tensor) -> Tensor:
     return (1.0 - pages_bhw.to(torch.float32) / 255.0).square()[:, None]
 
 
-def _positions(shape: torch.Size, dim: int, device: torch.device) -> Tensor:
+def _positions(shape: tuple[int, ...], dim: int, device: torch.device) -> Tensor:
     """Return position codes of a feature map flattened: (T, dim), or (H * W, dim) with half the code for each axis."""
     if len(shape) == 1:
         return sine_positions(shape[0], dim, device=device)

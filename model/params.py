@@ -99,6 +99,8 @@ class ModelParams:
     token_dim: int = 128
     heads: int = 4
     dropout: float = 0.1
+    pool_grid: tuple[int, ...] = (1, 1)
+    """Rows and columns of page parts whose means the image head sees; (1, 1): the whole page's."""
     signal_stream: bool = True
     """Off: the image stream trains alone, without CMAM and distillation."""
     smam: bool = True
@@ -108,6 +110,7 @@ class ModelParams:
         for stream in ("image", "signal"):
             widths, depths = getattr(self, f"{stream}_widths"), getattr(self, f"{stream}_depths")
             _check(len(widths) == len(depths) == 4, f"model.{stream}_widths/depths", "must have four stages each")
+        _check(len(self.pool_grid) == 2 and min(self.pool_grid) >= 1, "model.pool_grid", "must be two numbers from 1 up")
         _check(self.token_dim % self.heads == 0, "model.token_dim", "must be a multiple of model.heads")
         _check(not self.cmam or self.signal_stream, "model.cmam", "needs model.signal_stream")
 

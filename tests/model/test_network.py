@@ -7,7 +7,7 @@ import torch
 
 from model.attention import Attention
 from model.backbones import sine_positions
-from model.network import PageReader, VizECGNet, ink
+from model.network import Head, PageReader, Tokens, VizECGNet, ink
 from tests.model.tiny import TINY
 
 
@@ -33,6 +33,16 @@ def test_the_image_stream_answers_the_same_with_and_without_the_signal():
     image, signal = batch()
     assert torch.equal(net(image).image, net(image, signal).image)
     assert net(image).signal is None
+
+
+def test_a_pool_grid_tells_parts_of_the_page_apart():
+    tokens = torch.randn(2, 4 * 6, 16)
+    plain, fine = Head(16, 3, 0.0, (1, 1)), Head(16, 3, 0.0, (2, 3))
+    turned = tokens.flip(1)
+    assert torch.allclose(plain(Tokens(tokens, (4, 6))), plain(Tokens(turned, (4, 6))), atol=1e-6)
+    assert not torch.allclose(fine(Tokens(tokens, (4, 6))), fine(Tokens(turned, (4, 6))), atol=1e-3)
+    params = dataclasses.replace(TINY, pool_grid=(2, 4))
+    assert VizECGNet(params, classes=4)(*batch()).image_given_signal.shape == (3, 4)
 
 
 def test_the_signal_changes_what_cmam_says_of_the_image():
