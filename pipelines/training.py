@@ -1,7 +1,7 @@
 """The training pipeline on one page: from a raw source to a served model.
 
 Every parameter that is a section of params.yaml may be given in part; what is left out takes the
-defaults of model/params.py.
+defaults of model/params.py. `vizecg pipeline run` and `submit` send params.yaml as a whole.
 """
 
 from kfp import dsl, kubernetes

@@ -9,7 +9,7 @@ import yaml
 
 from components.cli import build_parser, main
 from components.registry import STEPS
-from model.params import IngestParams, PageParams, RenderParams, as_dict
+from model.params import IngestParams, PageParams, Params, RenderParams, as_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_DVC = [name for name, step in STEPS.items() if not step.outside]
@@ -101,11 +101,19 @@ def on_kubeflow(component, tmp_path, **arguments):
     return component(**arguments).outputs
 
 
-def by_cli(*line) -> None:
-    assert main([*map(str, line), "--params", str(ROOT / "params.yaml")]) == 0
+@pytest.fixture
+def by_cli(tmp_path):
+    """Calls the command line with the defaults of every section."""
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(as_dict(Params())))
+
+    def call(*line) -> None:
+        assert main([*map(str, line), "--params", str(file)]) == 0
+
+    return call
 
 
-def test_ingest_writes_the_same_bytes_three_ways(archive, store_path, tmp_path):
+def test_ingest_writes_the_same_bytes_three_ways(archive, store_path, by_cli, tmp_path):
     from components.ingest.component import ingest
 
     by_cli("ingest", "--data", archive, "--out", tmp_path / "cli", "--seed", 1)
@@ -116,7 +124,7 @@ def test_ingest_writes_the_same_bytes_three_ways(archive, store_path, tmp_path):
     assert artifacts["records"].metadata["records"] == 60
 
 
-def test_render_writes_the_same_bytes_three_ways(store_path, tmp_path):
+def test_render_writes_the_same_bytes_three_ways(store_path, by_cli, tmp_path):
     from kfp import dsl
 
     from components.render.component import render
