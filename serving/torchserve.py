@@ -117,7 +117,11 @@ def _start(server: Server, params: DeployParams) -> None:
                                    start_new_session=True)
     (server.state / PID_FILE).write_text(json.dumps(
         {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "scratch": scratch}))
-    _wait(server, process, params.startup_timeout_s)
+    try:
+        _wait(server, process, params.startup_timeout_s)
+    except BaseException:
+        stop(server.state)
+        raise
 
 
 def _command(server: Server, scratch: str) -> list[str]:
@@ -142,12 +146,11 @@ def _environment(logs: Path, params: DeployParams) -> dict[str, str]:
 
 
 def _wait(server: Server, process: subprocess.Popen, timeout_s: float) -> None:
-    """Wait until the server answers; a server that ended or is late is taken down."""
+    """Wait until the server answers."""
     deadline = time.monotonic() + timeout_s
     while not _answers(server):
         if process.poll() is not None or time.monotonic() > deadline:
             why = "ended" if process.poll() is not None else f"does not answer after {timeout_s:g} s"
-            stop(server.state)
             raise RuntimeError(f"TorchServe {why}; see {server.state / 'logs'}")
         time.sleep(0.1)
 

@@ -60,18 +60,18 @@ def run(*, package: Path, registration: Path, deployment: Path, params: DeployPa
 def bring_out(server: Server, client, package: Path, *, name: str, version: str, deployment: Path,
               params: DeployParams, why: str) -> DeployResult:
     """Load, try, switch, move the aliases and write deployment.json; undone where a part of it fails."""
-    loaded = load(server, package, params)
-    try:
-        switch(server, loaded)
-        previous = crown(client, name, version, why=why)
-    except BaseException:
-        take_back(server, loaded)
-        raise
-    result = DeployResult(name=name, version=version, previous_version=previous, parity=loaded.parity,
-                          endpoint=f"{params.inference.rstrip('/')}/predictions/{params.name}",
-                          key_file=str(server.key_file), loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                          served_version=loaded.version, package_digest=package_digest(package))
     with write_beside(deployment) as folder:
+        loaded = load(server, package, params)
+        try:
+            switch(server, loaded)
+            previous = crown(client, name, version, why=why)
+        except BaseException:
+            take_back(server, loaded)
+            raise
+        result = DeployResult(name=name, version=version, previous_version=previous, parity=loaded.parity,
+                              endpoint=f"{params.inference.rstrip('/')}/predictions/{params.name}",
+                              key_file=str(server.key_file), loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                              served_version=loaded.version, package_digest=package_digest(package))
         (folder / "deployment.json").write_text(json.dumps(asdict(result), indent=1) + "\n")
     return result
 

@@ -51,7 +51,8 @@ def run(*, package: Path, evaluation: Path, decision: Path, registration: Path, 
     meta = check_package(package)
     _refuse(meta, package, evaluation, decision)
     tags = _tags(meta, package, evaluation)
-    with start_run(tracking, name="register", tags={**tags, "step": "register"}) as mlflow:
+    with (write_beside(registration) as folder,
+          start_run(tracking, name="register", tags={**tags, "step": "register"}) as mlflow):
         mlflow.log_metrics(_figures(meta))
         for name in PAPERS:
             mlflow.log_artifact(str(evaluation / name))
@@ -60,7 +61,6 @@ def run(*, package: Path, evaluation: Path, decision: Path, registration: Path, 
         _describe(mlflow.MlflowClient(), params.name, version.version, evaluation)
         result = RegisterResult(params.name, str(version.version), ALIAS, mlflow.active_run().info.run_id, tracking.uri,
                                 tags["package_digest"])
-    with write_beside(registration) as folder:
         (folder / "version.json").write_text(json.dumps(asdict(result), indent=1) + "\n")
     return result
 
