@@ -4,6 +4,7 @@ Nothing heavy is imported until a verb runs, so that `--help` answers at once.
 """
 
 import argparse
+import os
 import sys
 import traceback
 
@@ -21,6 +22,8 @@ EXTRAS = {"kfp": "cluster", "dvc": "data", "great_expectations": "data", "boto3"
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb. Returns the exit status: 0 done, 1 failed, 2 the user's mistake, 130 interrupted."""
+    # Threads that spin while they wait make a training crawl where it shares its cores; set before torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = build_parser().parse_args(argv)
     try:
         return arguments.verb.run(arguments) or 0
