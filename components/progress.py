@@ -24,10 +24,8 @@ def track(items: Iterable[T], *, total: int | None = None, label: str) -> Iterat
         yield from tqdm(items, total=total, desc=label, dynamic_ncols=True)
         return
     started = shown = time.monotonic()
-    done = 0
-    for item in items:
+    for done, item in enumerate(items, start=1):
         yield item
-        done += 1
         now = time.monotonic()
         if now - shown >= SECONDS_BETWEEN_LINES:
             shown = now

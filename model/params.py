@@ -110,7 +110,7 @@ class ModelParams:
         for stream in ("image", "signal"):
             widths, depths = getattr(self, f"{stream}_widths"), getattr(self, f"{stream}_depths")
             _check(len(widths) == len(depths) == 4, f"model.{stream}_widths/depths", "must have four stages each")
-        _check(len(self.pool_grid) == 2 and min(self.pool_grid) >= 1, "model.pool_grid", "must be two numbers from 1 up")
+        _check(len(self.pool_grid) == 2 and min(self.pool_grid) >= 1, "model.pool_grid", "must be two numbers from 1")
         _check(self.token_dim % self.heads == 0, "model.token_dim", "must be a multiple of model.heads")
         _check(not self.cmam or self.signal_stream, "model.cmam", "needs model.signal_stream")
 
