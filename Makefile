@@ -20,8 +20,8 @@ $(READY): requirements.txt pyproject.toml tools/environment.sh
 run: $(READY)  ## Get the data, run the whole pipeline, print the results (RECIPE=ptbxl DATA=/path/to/ptb-xl)
 	@bash tools/run.sh "$(RECIPE)" "$(DATA)"
 
-test: $(READY)  ## Run every test, the slow and the live ones too
-	$(BIN)/python -m pytest $(PYTEST)
+test: $(READY)  ## Run every test, the slow and the live ones too (PYTEST="-m 'not slow'" for fewer)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST)
 
 lint: $(READY)  ## Check style and imports
 	$(BIN)/ruff check .
