@@ -54,7 +54,7 @@ def write_params(folder: Path, archive: Path, **sections) -> None:
 def runs(folder: Path, step: str) -> list:
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    client = MlflowClient(uri := f"sqlite:///{folder}/mlflow.db", uri)
     experiment = client.get_experiment_by_name(TrackingParams().experiment)
     return client.search_runs([experiment.experiment_id], f"tags.step = '{step}'")
 
@@ -99,7 +99,7 @@ class TestWholePipeline:
         from mlflow import MlflowClient
 
         deployment = json.loads((outputs["deploy"] / "deployment.json").read_text())
-        client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+        client = MlflowClient(uri := f"sqlite:///{project}/mlflow.db", uri)
         champion = client.get_model_version_by_alias(deployment["name"], "champion")
         assert str(champion.version) == str(deployment["version"])
         trained = client.get_run(champion.tags["train_run_id"])
