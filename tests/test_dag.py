@@ -51,10 +51,16 @@ def write_params(folder: Path, archive: Path, **sections) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
-def runs(folder: Path, step: str) -> list:
+def client_of(folder: Path):
+    """A client of the folder's own runs and registry, whatever server a test before this one left behind."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(uri := f"sqlite:///{folder}/mlflow.db", uri)
+    uri = f"sqlite:///{folder}/mlflow.db"
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def runs(folder: Path, step: str) -> list:
+    client = client_of(folder)
     experiment = client.get_experiment_by_name(TrackingParams().experiment)
     return client.search_runs([experiment.experiment_id], f"tags.step = '{step}'")
 
@@ -96,10 +102,8 @@ class TestWholePipeline:
         assert ending.data.tags["pipeline_state"] == "SUCCEEDED"
 
     def test_the_served_version_is_the_champion_and_leads_back_to_its_data(self, project, outputs):
-        from mlflow import MlflowClient
-
         deployment = json.loads((outputs["deploy"] / "deployment.json").read_text())
-        client = MlflowClient(uri := f"sqlite:///{project}/mlflow.db", uri)
+        client = client_of(project)
         champion = client.get_model_version_by_alias(deployment["name"], "champion")
         assert str(champion.version) == str(deployment["version"])
         trained = client.get_run(champion.tags["train_run_id"])
