@@ -19,6 +19,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, x_bnd: Tensor, context_bmd: Tensor) -> Tensor:
+        """Mix the values of `context_bmd` for each token of `x_bnd`; returns (B, N, D)."""
         query = self._split(self.query(x_bnd))
         key, value = (self._split(part) for part in self.key_value(context_bmd).chunk(2, dim=-1))
         mixed = F.scaled_dot_product_attention(query, key, value)

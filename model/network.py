@@ -44,6 +44,7 @@ class Stream(nn.Module):
                      if params.smam else nn.Identity())
 
     def forward(self, x: Tensor) -> Tokens:
+        """Turn pages (B, 1, H, W) or signals (B, 12, T) into tokens."""
         features = self.backbone(x)
         shape = tuple(features.shape[2:])
         tokens = self.project(features.flatten(2).transpose(1, 2))

@@ -33,6 +33,7 @@ class DistillationTask(nn.Module):
         self.net, self.params = net, params
 
     def forward(self, batch: Batch) -> StepResult:
+        """Predict with every stream that is on, and weigh the losses."""
         signals = batch.signals if self.net.signal is not None else None
         predictions = self.net(ink(batch.pages), signals)
         parts = {"loss_cls": classification(predictions, batch.targets),
