@@ -42,3 +42,45 @@ def limb_leads(lead_i: np.ndarray, lead_ii: np.ndarray) -> np.ndarray:
     """
     return np.stack([lead_i, lead_ii, lead_ii - lead_i, -(lead_i + lead_ii) / 2,
                      lead_i - lead_ii / 2, lead_ii - lead_i / 2], axis=-2)
+
+
+def complete_leads(names: list[str], signals: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Put the leads of a record in order and derive the limb leads that two others give; the rest stays absent.
+
+    Args:
+        names: of the leads given, in any order and case; others than the twelve are left out.
+        signals: (len(names), T), any unit.
+
+    Returns:
+        float32 (12, T), NaN where a lead is absent, and sentences saying which were derived and which are absent.
+
+    Raises:
+        ValueError: a lead is given twice, or none of the twelve is there.
+    """
+    twelve = np.full((len(LEADS), signals.shape[1]), np.nan, np.float32)
+    known = [(_INDEX[name.strip().upper()], row) for name, row in zip(names, signals, strict=True)
+             if name.strip().upper() in _INDEX]
+    given = [lead for lead, _ in known]
+    if not given or len(set(given)) < len(given):
+        raise ValueError(f"leads: {', '.join(names)}: each of the twelve may stand once, and one must be there")
+    for lead, row in known:
+        twelve[lead] = row
+    derived = _derive_limb(twelve, set(given))
+    absent = [name for i, name in enumerate(LEADS) if i not in given and i not in derived]
+    said = (("derived from the other limb leads", [LEADS[i] for i in derived]), ("not in the record", absent))
+    return twelve, tuple(f"{what}: {', '.join(leads)}" for what, leads in said if leads)
+
+
+_LIMB_AXES = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
+"""The six limb leads as sums of I and II; see `limb_leads`."""
+
+
+def _derive_limb(twelve: np.ndarray, given: set[int]) -> list[int]:
+    """Fill in the limb leads that are absent, from the first two that are there; returns which."""
+    source = sorted(lead for lead in given if lead < len(_LIMB_AXES))[:2]
+    if len(source) < 2:
+        return []
+    wanted = [lead for lead in range(len(_LIMB_AXES)) if lead not in given]
+    weights = _LIMB_AXES[wanted] @ np.linalg.inv(_LIMB_AXES[source])
+    twelve[wanted] = (weights @ twelve[source]).astype(np.float32)
+    return wanted

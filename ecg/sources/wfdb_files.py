@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg.leads import LEADS, lead_order
+from ecg.leads import LEADS, complete_leads, lead_order
 
 MILLIVOLT_PER = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}
 RATES = (50.0, 20000.0)
 """Sampling rates, in Hz, that a diagnostic ECG can have; below, the QRS complex is not in it."""
+DRAWN_RATES = (10.0, 20000.0)
+"""Sampling rates that are drawn when somebody asks for a picture."""
 FORMATS = {"16": (16, 2), "24": (24, 3), "32": (32, 4), "61": (16, 2), "80": (8, 1), "160": (16, 2), "212": (12, 1.5),
            "310": (10, 4 / 3), "311": (10, 4 / 3), "508": (8, 0), "516": (16, 0), "524": (24, 0)}
 """Bits and bytes of a sample in each WFDB format; 0 bytes where they are compressed. The least value of so many
@@ -70,6 +72,24 @@ def read_signal(path: Path) -> Signal:
     return _to_signal(channels)
 
 
+def read_leads(path: Path) -> tuple[np.ndarray, float, tuple[str, ...]]:
+    """Read the record at `path` (without suffix) whichever of the twelve leads it has.
+
+    Returns:
+        float32 (12, T) in millivolt, NaN where nothing was recorded; the sampling rate; and sentences on leads that
+        were derived or are absent.
+
+    Raises:
+        SignalError: the files are missing or damaged, or hold none of the twelve leads.
+    """
+    channels = decode_plain(path, _read_header(path)) or decode_any(path, twelve=False)
+    try:
+        millivolt, notes = complete_leads(channels.names, _millivolt(channels, DRAWN_RATES).T)
+    except ValueError as error:
+        raise SignalError("wrong_leads", str(error)) from None
+    return millivolt, channels.sampling_rate, notes
+
+
 def decode_plain(path: Path, header: str) -> Channels | None:
     """Decode a record of twelve interleaved 16-bit channels in one file, or return None for any other kind.
 
@@ -90,8 +110,8 @@ def decode_plain(path: Path, header: str) -> Channels | None:
                     np.array([int(row[3]) for row in rows]), [row[4] for row in rows], [int(row[5]) for row in rows])
 
 
-def decode_any(path: Path) -> Channels:
-    """Decode any record that the wfdb package reads.
+def decode_any(path: Path, *, twelve: bool = True) -> Channels:
+    """Decode any record that the wfdb package reads; `twelve` refuses other leads than the standard ones.
 
     Raises:
         SignalError: as `read_signal`.
@@ -101,7 +121,8 @@ def decode_any(path: Path) -> Channels:
     head = _wfdb_call("unreadable_header", wfdb.rdheader, path)
     if not getattr(head, "file_name", None) or None in (head.sig_name or [None]) + (head.checksum or [None]):
         raise SignalError("unreadable_header", "the header is one of several segments, or names no leads or checksums")
-    _refuse_leads(head.sig_name)
+    if twelve:
+        _refuse_leads(head.sig_name)
     _refuse_short_files(path, head)
     if len(set(head.samps_per_frame)) > 1:
         raise SignalError("sampling_rate", "the leads have different sampling rates")
@@ -114,16 +135,21 @@ def decode_any(path: Path) -> Channels:
 
 def _to_signal(channels: Channels) -> Signal:
     _refuse_leads(channels.names)
-    if not RATES[0] <= channels.sampling_rate <= RATES[1]:
-        raise SignalError("sampling_rate", f"{channels.sampling_rate:g} Hz lies outside {RATES[0]:g}-{RATES[1]:g} Hz")
+    millivolt = _millivolt(channels)
+    return Signal(np.ascontiguousarray(millivolt.T[lead_order(channels.names)]), channels.sampling_rate)
+
+
+def _millivolt(channels: Channels, rates: tuple[float, float] = RATES) -> np.ndarray:
+    """Verify what the header states and scale the samples: float32 (T, channels)."""
+    if not rates[0] <= channels.sampling_rate <= rates[1]:
+        raise SignalError("sampling_rate", f"{channels.sampling_rate:g} Hz lies outside {rates[0]:g}-{rates[1]:g} Hz")
     _verify_checksums(channels)
     scale = [MILLIVOLT_PER.get(unit.strip().lower()) for unit in channels.units]
     if None in scale:
         raise SignalError("unit", f"the unit {channels.units[scale.index(None)]!r} is none of mV, uV, V, nV")
     millivolt = (channels.digital.astype(np.float64) - channels.baselines) / channels.gains * np.array(scale)
     millivolt[channels.digital == channels.missing] = np.nan
-    return Signal(np.ascontiguousarray(millivolt.T[lead_order(channels.names)], dtype=np.float32),
-                  channels.sampling_rate)
+    return millivolt.astype(np.float32)
 
 
 def _read_header(path: Path) -> str:
