@@ -24,7 +24,6 @@ HEADER_MM = 45.0
 """From the sheet's top to the traces' block."""
 PEN_MM = 0.45
 MINOR_MM, MAJOR_MM = 0.12, 0.25
-SUB_COLUMNS = 4
 DPI_RANGE = (30, 1200)
 
 _PAPER, _MINOR, _MAJOR, _INK = (255, 252, 250), (250, 216, 214), (238, 160, 158), (24, 24, 32)
@@ -59,10 +58,9 @@ def draw_indexed_page(signal_uv: np.ndarray, *, sampling_rate: float, layout: La
     if not DPI_RANGE[0] <= dpi <= DPI_RANGE[1]:
         raise ValueError(f"dpi: must lie in {DPI_RANGE[0]}-{DPI_RANGE[1]}, not {dpi}")
     paper = _paper(float(dpi), layout.width_mm)
-    ink = np.zeros_like(paper)
+    ink = paper.copy()
     _draw_traces(ink, signal.astype(np.float32), layout, sampling_rate, dpi / 25.4)
     _write_texts(ink, layout, dpi / 25.4, header)
-    np.bitwise_or(ink, paper, out=ink)
     return IndexedPage(ink, _palette(), float(dpi))
 
 
@@ -78,11 +76,10 @@ def _draw_traces(ink: np.ndarray, signal: np.ndarray, layout: Layout, sampling_r
     for box in placed:
         baseline, left = box["baseline"] * px_per_mm, box["left"] * px_per_mm
         if box["starts_row"]:
-            draw_pulse(ink, left - 4.75 * px_per_mm, baseline, px_per_mm, layout.mm_per_mv * px_per_mm, radius, full,
-                       SUB_COLUMNS)
+            draw_pulse(ink, left - 4.75 * px_per_mm, baseline, px_per_mm, layout.mm_per_mv * px_per_mm, radius, full, _LEVELS)
         rows = baseline - signal[box["lead"], box["first"]:box["stop"]] * (layout.mm_per_mv / 1000 * px_per_mm)
         draw_trace(ink, rows.astype(np.float32), box["x"] * px_per_mm, layout.mm_per_s / sampling_rate * px_per_mm,
-                   radius, full, SUB_COLUMNS)
+                   radius, full, _LEVELS)
         _text(ink, str(LEADS[box["lead"]]), left + px_per_mm, baseline - 12 * px_per_mm, 3.0 * px_per_mm)
 
 
@@ -95,7 +92,7 @@ def _write_texts(ink: np.ndarray, layout: Layout, px_per_mm: float, header: str 
 
 
 def _text(ink: np.ndarray, text: str, left: float, top: float, capital_px: float) -> None:
-    draw_glyph(ink, glyph(text, capital_px), round(top), round(left), _LEVELS - 1)
+    draw_glyph(ink, glyph(text, capital_px), round(top), round(left), _LEVELS - 1, _LEVELS)
 
 
 @lru_cache(maxsize=8)

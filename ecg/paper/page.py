@@ -20,7 +20,6 @@ __all__ = ["CLEAN", "Renderer", "Style", "draw_full_page", "sample_style", "writ
 
 NAME_RISE_MM = 12.0
 """Top of a lead name above its trace's baseline."""
-SUB_COLUMNS = 4
 
 _FRAME = np.dtype([("px_per_mm", np.float64), ("x_mid", np.float64), ("y_mid", np.float64), ("x_zero", np.float64),
                    ("y_zero", np.float64), ("mm_per_sample", np.float64), ("mm_per_uv", np.float64)])
@@ -118,13 +117,13 @@ def _draw_page(page, signal, boxes, frame, names, style):
         x, y = x_origin + box.x * x_step, y_origin + box.baseline * y_step
         if style.pulse != 0.0 and box.starts_row:
             draw_pulse(page, x_origin + (box.left - 4.75) * x_step, y, x_step, 1000 * frame.mm_per_uv * y_step,
-                        radius, style.ink, SUB_COLUMNS)
+                        radius, style.ink)
         if style.names != 0.0:
             draw_glyph(page, names[i], round(y - NAME_RISE_MM * y_step),
                        round(x_origin + (box.left + 1.0) * x_step), style.ink)
         up = style.gain * frame.mm_per_uv * y_step
         draw_trace(page, (y - up * signal[box.lead, box.first:box.stop]).astype(np.float32), x,
-                   frame.mm_per_sample * x_step, radius, style.ink, SUB_COLUMNS)
+                   frame.mm_per_sample * x_step, radius, style.ink)
 
 
 @jit

@@ -1,10 +1,15 @@
 """The trace kernel: anti-aliased polylines that are functions of x, drawn with a round pen.
 
 A disk that moves along a function of x covers one interval of every vertical line. Its ends, the pen's
-upper and lower envelope, follow in closed form from the few segments within a radius. Each column is
-cut into strips; between a strip's sides the envelopes count as straight, and the area under a straight
-edge is exact in every pixel. Nothing is missed at any slope. Pixel (row, column) covers
+upper and lower envelope, follow in closed form from the few samples and segments within a radius. Each
+column is cut into `STRIPS` strips; between a strip's sides the envelopes count as straight, and the area
+under a straight edge is exact in every pixel. Nothing is missed at any slope. Pixel (row, column) covers
 [row, row + 1) x [column, column + 1).
+
+Whatever blends ink takes `levels`. 0: the page is grey and ink pulls a pixel to the grey value `ink`.
+Otherwise the page is a plane of colour numbers, number = ground * levels + ink level; ink pulls the level
+to levels - 1 and leaves the ground. With 42 levels black ink on white comes in steps of 255 / 41 = 6.2 grey
+levels: a pixel is at most 3.1 off, more only where inks overlap.
 """
 
 import math
@@ -12,12 +17,21 @@ import math
 import numpy as np
 from numba import njit
 
+STRIPS = 8
+"""Of a column: as many as floats in a vector register, so that a column's strips are one instruction."""
+_FAR = np.float32(1e30)
+_LIMIT = np.float32(1e6)
+_FLAT = np.float32(2.0)
+"""Rows over which an edge may stretch in a column for the rule that samples strips in their middles."""
+
 jit = njit(nogil=True, cache=True, error_model="numpy")
+_fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz", "contract", "reassoc", "arcp"})
+"""For the inner loops, which see no value that is not finite."""
 
 
 @jit
-def draw_trace(page, y, x0, dx, radius, ink, sub):
-    """Blend a polyline into a grey page; not-finite samples are gaps, parts beyond the page are clipped.
+def draw_trace(page, y, x0, dx, radius, ink, levels=0):
+    """Blend a polyline into a page; not-finite samples are gaps, parts beyond the page are clipped.
 
     Args:
         page: uint8 (H, W), changed in place.
@@ -26,128 +40,221 @@ def draw_trace(page, y, x0, dx, radius, ink, sub):
         dx: pixels between samples, > 0.
         radius: the pen's, in pixels.
         ink: grey value of the pen, 0-255.
-        sub: strips a column.
+        levels: 0 for a grey page, else the ink levels of a plane of colour numbers; see above.
     """
-    cover = np.zeros(page.shape[0] + 1, np.float32)
-    pen = np.empty((3, y.size), np.float32)
+    changes = np.zeros(2 * page.shape[0] + 8, np.float32)
     first = 0
     while first < y.size:
         last = first
         if math.isfinite(y[first]):
             while last + 1 < y.size and math.isfinite(y[last + 1]):
                 last += 1
-            _draw_run(page, y[first:last + 1], x0 + first * dx, dx, radius, ink, sub, cover, pen)
+            _draw_run(page, y[first:last + 1], x0 + first * dx, dx, radius, ink, levels, changes)
         first = last + 1
 
 
 @jit
-def _draw_run(page, y, x0, dx, radius, ink, sub, cover, pen):
-    """Draw one stretch without gaps. `cover` (zeros) and `pen` are scratch space."""
-    height, width = page.shape
-    end = y.size - 1
-    for k in range(end):
-        slope = (y[k + 1] - y[k]) / dx
-        pen[0, k] = slope
-        pen[2, k] = radius * math.sqrt(1.0 + slope * slope)
-        pen[1, k] = radius * radius * slope / pen[2, k]
-    weight = 1.0 / sub
-    first = max(0, math.floor(x0 - radius))
-    top, bottom = _span(y, pen, float(first), x0, dx, radius)
-    for column in range(first, min(width, math.ceil(x0 + end * dx + radius))):
-        low, high = height, 0
-        for s in range(1, sub + 1):
-            next_top, next_bottom = _span(y, pen, column + s * weight, x0, dx, radius)
-            # A strip in which the trace begins or ends counts half, with the side that has ink.
-            a, b, share = top, bottom, weight
-            c, d = next_top, next_bottom
-            if a > b and c > d:
-                continue
-            if a > b:
-                a, b, share = c, d, 0.5 * weight
-            elif c > d:
-                c, d, share = a, b, 0.5 * weight
-            _add_edge(cover, a, c, share)
-            _add_edge(cover, b, d, -share)
-            low, high = min(low, max(0.0, min(a, c))), max(high, min(float(height), max(b, d)))
-            top, bottom = next_top, next_bottom
-        _blend_column(page, column, cover, int(low), math.ceil(high), ink)
+def _draw_run(page, y, x0, dx, radius, ink, levels, changes):
+    """Draw one stretch without gaps. `changes` (zeros) is scratch space."""
+    begin = max(0, math.floor(x0 - radius))
+    stop = min(page.shape[1], math.ceil(x0 + (y.size - 1) * dx + radius))
+    if begin >= stop:
+        return
+    top = np.empty(STRIPS * (stop - begin + 1), np.float32)
+    bottom = np.empty_like(top)
+    _envelopes(top, bottom, y, _pen(y, dx, radius), x0 - begin, dx, radius)
+    for column in range(begin, stop):
+        at = STRIPS * (column - begin)
+        _draw_column(page, column, top[at:at + STRIPS + 1], bottom[at:at + STRIPS + 1], ink, levels, changes)
 
 
-@jit
-def _blend_column(page, column, cover, low, high, ink):
-    """Sum the changes in `cover` down the rows to coverage, blend it into a column and clear `cover`."""
-    total = 0.0
-    for row in range(low, high):
-        total += cover[row]
-        cover[row] = 0.0
-        paper = float(page[row, column])
-        page[row, column] = np.uint8(paper + (ink - paper) * min(max(total, 0.0), 1.0) + 0.5)
-    cover[max(high, 0)] = 0.0
+@_fast
+def _pen(y, dx, radius):
+    """For each segment, float32 (n, 4): its start's row, slope m, r sqrt(1 + m^2) and r m / sqrt(1 + m^2).
 
-
-@jit
-def _add_edge(cover, start, stop, weight):
-    """Add, as changes from row to row, the share of each pixel that lies below a straight edge.
-
-    With a and b the edge's upper and lower end, the area below it and above row y is 0 for y <= a,
-    (y - a)^2 / (2 (b - a)) up to b, and y - (a + b) / 2 after.
+    Rows are limited to what keeps the squares finite; a line so steep is vertical on any page.
     """
-    a, b = min(start, stop), max(start, stop)
-    rows = cover.size - 1
-    if a >= rows:
-        return
-    if b <= 0.0:
-        cover[0] += weight
-        return
-    begin, end = max(0, math.floor(a)), min(rows - 1, math.floor(b))
-    area, before = _area_below(float(begin), a, b), 0.0
-    for row in range(begin, end + 1):
-        area_next = _area_below(row + 1.0, a, b)
-        share = area_next - area
-        cover[row] += weight * (share - before)
-        area, before = area_next, share
-    cover[end + 1] += weight * (1.0 - before)
+    pen = np.empty((y.size, 4), np.float32)
+    for k in range(y.size):
+        pen[k, 0] = min(max(y[k], -_LIMIT), _LIMIT)
+    pen[y.size - 1, 1:] = 0.0
+    for k in range(y.size - 1):
+        slope = (pen[k + 1, 0] - pen[k, 0]) / dx
+        stretch = math.sqrt(1.0 + slope * slope)
+        pen[k, 1] = slope
+        pen[k, 2] = radius * stretch
+        pen[k, 3] = radius * slope / stretch
+    return pen
 
 
-@jit
-def _area_below(y, a, b):
-    if y <= a:
-        return 0.0
-    return y - 0.5 * (a + b) if y >= b else (y - a) ** 2 / (2.0 * (b - a))
-
-
-@jit
-def _span(y, pen, x, x0, dx, radius):
-    """The interval that the pen covers on the vertical line at x: (top, bottom), top > bottom where none.
+@_fast
+def _envelopes(top, bottom, y, pen, x0, dx, radius):
+    """Fill the interval that the pen covers on each vertical line x = i / STRIPS; top > bottom where none.
 
     It is bounded by the disks at the samples, and on a segment of slope m by the parallels at r sqrt(1 + m^2)
     above and below; the upper one is touched by the disk whose centre lies r m / sqrt(1 + m^2) to the left,
     the lower one as far to the right, where that is on the segment.
     """
     end = y.size - 1
-    top, bottom = 1e30, -1e30
-    begin = (x - radius - x0) / dx
-    stop = min(end, math.floor((x + radius - x0) / dx))
-    for k in range(max(0, math.ceil(begin)), stop + 1):
-        reach = math.sqrt(max(0.0, radius * radius - (x - x0 - k * dx) ** 2))
-        top = min(top, y[k] - reach)
-        bottom = max(bottom, y[k] + reach)
-    for k in range(max(0, math.floor(begin)), min(stop, end - 1) + 1):
-        across = x - x0 - k * dx
-        middle = y[k] + pen[0, k] * across
-        if 0.0 <= across - pen[1, k] <= dx:
-            top = min(top, middle - pen[2, k])
-        if 0.0 <= across + pen[1, k] <= dx:
-            bottom = max(bottom, middle + pen[2, k])
-    return top, bottom
+    span = np.empty(2 * STRIPS, np.float32)
+    squared, half = np.float32(radius * radius), np.float32(0.5 * dx)
+    step = np.float32(1.0 / STRIPS)
+    for column in range(top.size // STRIPS):
+        for s in range(STRIPS):
+            span[s] = _FAR
+            span[STRIPS + s] = -_FAR
+        first = max(0, math.ceil((column - radius - x0) / dx))
+        last = min(end, math.floor((column + 1 + radius - x0) / dx))
+        for k in range(max(0, first - 1), last + 1):
+            row, slope, lift, touch = pen[k, 0], pen[k, 1], pen[k, 2], pen[k, 3]
+            start = np.float32(column - x0 - k * dx)
+            if k >= first:
+                for s in range(STRIPS):
+                    across = start + np.float32(s) * step
+                    rest = squared - across * across
+                    reach = math.sqrt(abs(rest)) if rest >= np.float32(0.0) else -_FAR
+                    span[s] = min(span[s], row - reach)
+                    span[STRIPS + s] = max(span[STRIPS + s], row + reach)
+            if k < end:
+                for s in range(STRIPS):
+                    across = start + np.float32(s) * step
+                    middle = row + slope * across
+                    above = lift if abs(across - touch - half) <= half else -_FAR
+                    below = lift if abs(across + touch - half) <= half else -_FAR
+                    span[s] = min(span[s], middle - above)
+                    span[STRIPS + s] = max(span[STRIPS + s], middle + below)
+        at = STRIPS * column
+        top[at:at + STRIPS] = span[:STRIPS]
+        bottom[at:at + STRIPS] = span[STRIPS:]
+
+
+@_fast
+def _draw_column(page, column, top, bottom, ink, levels, changes):
+    """Blend what lies between two edges, given on the STRIPS + 1 sides of a column's strips."""
+    low, top_low = top[STRIPS], top[STRIPS]
+    high, bottom_high = bottom[STRIPS], bottom[STRIPS]
+    for s in range(STRIPS):
+        low, top_low = min(low, top[s]), max(top_low, top[s])
+        high, bottom_high = max(high, bottom[s]), min(bottom_high, bottom[s])
+    first = int(max(low, np.float32(0.0)))
+    last = math.ceil(min(high, np.float32(page.shape[0])))
+    if first >= last:
+        return
+    if top_low - low > _FLAT or high - bottom_high > _FLAT:
+        _add_edges(changes, top, bottom, page.shape[0])
+        _blend_changes(page, column, first, last, ink, levels, changes)
+        return
+    for row in range(first, last):
+        cover = np.float32(1.0)
+        upper, lower = np.float32(row), np.float32(row + 1)
+        if upper < top_low or lower > bottom_high:
+            cover = np.float32(0.0)
+            for s in range(STRIPS):
+                a = np.float32(0.5) * (top[s] + top[s + 1])
+                b = np.float32(0.5) * (bottom[s] + bottom[s + 1])
+                cover += max(min(b, lower) - max(a, upper), np.float32(0.0))
+            cover *= np.float32(1.0 / STRIPS)
+        _blend(page, row, column, cover, ink, levels)
+
+
+@_fast
+def _blend(page, row, column, cover, ink, levels):
+    """Pull one pixel towards the ink by a share of 0-1."""
+    value = np.float32(page[row, column])
+    full = np.float32(ink)
+    if levels > 0:
+        full = np.float32(page[row, column] // np.uint8(levels) * levels + levels - 1)
+    page[row, column] = np.uint8(np.int32(value + (full - value) * cover + np.float32(0.5)))
+
+
+@_fast
+def _add_edges(changes, top, bottom, rows):
+    """Add each strip of a column between its two straight edges; see `_add_edge`."""
+    share = np.float32(1.0 / STRIPS)
+    for s in range(STRIPS):
+        a, b, c, d = top[s], bottom[s], top[s + 1], bottom[s + 1]
+        weight = share
+        # A strip in which the trace begins or ends counts half, with the side that has ink.
+        if a > b or c > d:
+            if a > b and c > d:
+                continue
+            weight = np.float32(0.5) * share
+            if a > b:
+                a, b = c, d
+            else:
+                c, d = a, b
+        _add_edge(changes, min(a, c), max(a, c), weight, rows)
+        _add_edge(changes, min(b, d), max(b, d), -weight, rows)
+
+
+@_fast
+def _add_edge(changes, a, b, weight, rows):
+    """Add the share of each pixel that lies below a straight edge from row a to row b >= a, times `weight`.
+
+    Below the edge the share is 1; across rows that the edge passes from side to side it grows by
+    1 / (b - a) a row. So it takes few numbers however long the edge: `changes` holds for each row, at
+    2 * row, the change of the share and, at 2 * row + 1, the change of that change.
+    """
+    limit = np.float32(rows)
+    if a >= limit:
+        return
+    zero, half = np.float32(0.0), np.float32(0.5)
+    density = weight / max(b - a, np.float32(1e-6))
+    if a < zero:
+        if b <= zero:
+            changes[0] += weight
+            return
+        changes[0] -= density * a
+        a = zero
+    b = min(b, limit)
+    i, j = np.int64(a), np.int64(b)
+    if i == j:
+        mean = half * (a + b) - np.float32(i)
+        weight = weight if b - a <= zero else min(abs(weight), abs(density) * (b - a)) * math.copysign(1.0, weight)
+        changes[2 * i] += weight * (np.float32(1.0) - mean)
+        changes[2 * i + 2] += weight * mean
+        return
+    before, after = np.float32(i + 1) - a, b - np.float32(j)
+    changes[2 * i] += half * density * before * before
+    changes[2 * i + 2] += density * before * (np.float32(1.0) - half * before)
+    changes[2 * j] += density * after * (np.float32(1.0) - half * after)
+    changes[2 * j + 2] += half * density * after * after
+    if j > i + 1:
+        changes[2 * i + 2] += half * density
+        changes[2 * i + 5] += density
+        changes[2 * j] += half * density
+        changes[2 * j + 1] -= density
+
+
+@_fast
+def _blend_changes(page, column, first, last, ink, levels, changes):
+    """Sum `changes` down the rows to shares, blend them into a column and clear `changes`."""
+    total = growth = np.float32(0.0)
+    for row in range(first, last):
+        growth += changes[2 * row + 1]
+        total += changes[2 * row] + growth
+        changes[2 * row] = changes[2 * row + 1] = np.float32(0.0)
+        _blend(page, row, column, min(max(total, np.float32(0.0)), np.float32(1.0)), ink, levels)
+    changes[2 * last:2 * last + 6] = np.float32(0.0)
 
 
 @jit
-def draw_pulse(page, x, y, x_step, height, radius, ink, sub):
-    """Draw 1 mV of 0.12 s, 3 mm wide on feet of 0.75 mm."""
+def draw_pulse(page, x, y, x_step, height, radius, ink, levels=0):
+    """Draw 1 mV of 0.12 s, 3 mm wide on feet of 0.75 mm.
+
+    Args:
+        page: uint8 (H, W), changed in place.
+        x: column of its left end, in pixels.
+        y: row of its feet.
+        x_step: pixels a millimetre, along x.
+        height: pixels a millivolt.
+        radius: of the pen, in pixels.
+        ink: as in `draw_trace`.
+        levels: the same.
+    """
     points = np.full(37, y, np.float32)
     points[7:30] = y - height
-    draw_trace(page, points, x, 0.125 * x_step, radius, ink, sub)
+    draw_trace(page, points, x, 0.125 * x_step, radius, ink, levels)
 
 
 @jit
@@ -189,12 +296,12 @@ def draw_grid(page, paper, x_profile, y_profile):
 
 
 @jit
-def draw_glyph(page, glyph, top, left, ink):
-    """Blend a coverage bitmap (uint8) into a grey page at a whole pixel, clipped at the page."""
+def draw_glyph(page, glyph, top, left, ink, levels=0):
+    """Blend a coverage bitmap (uint8) into a page at a whole pixel, clipped at the page; see `draw_trace`."""
     for i in range(max(0, -top), min(glyph.shape[0], page.shape[0] - top)):
         for j in range(max(0, -left), min(glyph.shape[1], page.shape[1] - left)):
-            value = float(page[top + i, left + j])
-            page[top + i, left + j] = np.uint8(value + (ink - value) * glyph[i, j] / 255.0 + 0.5)
+            if glyph[i, j] > 0:
+                _blend(page, top + i, left + j, np.float32(glyph[i, j]) * np.float32(1.0 / 255.0), ink, levels)
 
 
 @jit
