@@ -78,7 +78,8 @@ class PageParams:
 class RenderParams:
     """The frozen evaluation pages."""
 
-    captures: tuple[Literal["clean"], ...] = ("clean",)
+    captures: tuple[Literal["clean", "scan", "photo", "screen", "fax", "photocopy"], ...] = ("clean",)
+    """`clean` pages are drawn as the model reads them; the others as a print, captured and then located."""
     splits: tuple[Literal["train", "validate", "test"], ...] = ("validate", "test")
     contact_sheet: int = 12
     """Pages on the contact sheet."""

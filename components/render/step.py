@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +12,13 @@ import numpy as np
 import pandas as pd
 
 from components.progress import track
+from components.render.captures import BLANK, CapturedPages
 from components.render.contact_sheet import contact_sheet
-from ecg.paper.full_page import draw_indexed_page
+from ecg.paper.header import Header
 from ecg.paper.layout import layout
 from ecg.paper.page import CLEAN, Renderer
 from ecg.paper.png import write_png
+from ecg.paper.sheet import draw_sheet
 from ecg.records import RecordStore, write_beside
 from model.params import PageParams, RenderParams, as_dict
 
@@ -22,8 +26,6 @@ SCHEMA_VERSION = 1
 BLOCK = 256
 """Pages drawn before they are written."""
 COLUMNS = ("record", "patient", "split", "age", "sex", "device")
-STYLES = {"clean": CLEAN}
-"""The look of each capture."""
 
 
 @dataclass(frozen=True)
@@ -49,34 +51,53 @@ def run(*, records: Path, pages: Path, params: RenderParams, page: PageParams, s
         ValueError: no record store, an unknown layout, or no record in one of the splits.
     """
     store = RecordStore.open(records)
-    renderer = Renderer(layout(page.layout), height=page.height, width=page.width, px_per_mm=page.px_per_mm,
-                        sampling_rate=store.sampling_rate, samples=store.signals.shape[-1])
     rows = np.concatenate([store.rows(split) for split in params.splits])
     index = store.table.iloc[rows][[*COLUMNS, *(f"label:{name}" for name in store.label_names)]]
     with write_beside(pages) as scratch:
-        hashes = [_draw_capture(scratch / f"{capture}.npy", capture, renderer, store, rows)
-                  for capture in params.captures]
+        hashes, unread = [], {}
+        for capture in params.captures:
+            drawn, missed = _draw_capture(scratch / f"{capture}.npy", capture, page, store, rows, seed)
+            hashes.append(drawn)
+            unread[capture] = missed
         index.to_parquet(scratch / "index.parquet", index=False)
         digest = _digest(hashes, index, params.captures, page)
         meta = {"schema": SCHEMA_VERSION, "digest": digest, "data_digest": store.digest,
-                "label_names": store.label_names, "captures": params.captures, "page": as_dict(page)}
+                "label_names": store.label_names, "captures": params.captures, "not_located": unread, "page": as_dict(page)}
         (scratch / "pages.json").write_text(json.dumps(meta, indent=2) + "\n")
         _draw_pictures(scratch, store, rows, params, page, np.random.default_rng(seed))
     return RenderResult(len(rows), params.captures, digest)
 
 
-def _draw_capture(path: Path, capture: str, renderer: Renderer, store: RecordStore, rows: np.ndarray) -> str:
-    """Draw all pages of one capture into a memory-mapped file, a block at a time; returns their hash."""
-    shape = (len(rows), renderer.height, renderer.width)
-    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    digest = hashlib.sha256()
-    for start in track(range(0, len(rows), BLOCK), label=f"render: {capture} pages, in blocks of {BLOCK}"):
-        block = renderer.draw_batch(store.signals[rows[start:start + BLOCK]],
-                                    [STYLES[capture]] * len(rows[start:start + BLOCK]))
-        out[start:start + len(block)] = block
-        digest.update(block)
+def _draw_capture(path: Path, capture: str, page: PageParams, store: RecordStore, rows: np.ndarray,
+                  seed: int) -> tuple[str, int]:
+    """Draw all pages of one capture into a memory-mapped file, a block at a time.
+
+    Returns:
+        The pages' hash, and on how many the ECG was not found; those stay blank, and the model is measured on them.
+    """
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(rows), page.height, page.width))
+    digest, unread = hashlib.sha256(), 0
+    with _drawer(capture, page, store, seed) as draw:
+        for start in track(range(0, len(rows), BLOCK), label=f"render: {capture} pages, in blocks of {BLOCK}"):
+            chosen = rows[start:start + BLOCK]
+            block = draw(store.signals[chosen], store.table["record"].iloc[chosen])
+            out[start:start + len(block)] = block
+            unread += int((block == BLANK).all(axis=(1, 2)).sum())
+            digest.update(block)
     out.flush()
-    return digest.hexdigest()
+    return digest.hexdigest(), unread
+
+
+@contextmanager
+def _drawer(capture: str, page: PageParams, store: RecordStore, seed: int) -> Iterator[Callable]:
+    """Yield what draws a block: signals (B, 12, T) and the records' names to pages (B, height, width)."""
+    if capture == "clean":
+        renderer = Renderer(layout(page.layout), height=page.height, width=page.width, px_per_mm=page.px_per_mm,
+                            sampling_rate=store.sampling_rate, samples=store.signals.shape[-1])
+        yield lambda signals, _: renderer.draw_batch(signals, [CLEAN] * len(signals))
+    else:
+        with CapturedPages(capture, page, store.sampling_rate, seed) as pages:
+            yield pages.draw
 
 
 def _digest(hashes: list[str], index: pd.DataFrame, captures: tuple[str, ...], page: PageParams) -> str:
@@ -106,10 +127,10 @@ def _draw_sample(folder: Path, store: RecordStore, row: int, params: RenderParam
     described = store.table.iloc[row]
     record = str(described["record"])
     about = [f"{described['age']:.0f} years" if np.isfinite(described["age"]) else "", str(described["sex"] or "")]
-    header = "\n".join([record, ", ".join(part for part in about if part)])
+    header = Header(((record, ", ".join(part for part in about if part)),))
     file = re.sub(r"[^\w.-]+", "_", record) + ".png"
-    write_png(folder / file, draw_indexed_page(store.signals[row], sampling_rate=store.sampling_rate,
-                                               layout=layout(page.layout), dpi=params.sample_dpi, header=header))
+    write_png(folder / file, draw_sheet(store.signals[row], sampling_rate=store.sampling_rate, header=header,
+                                        layout=layout(page.layout), dpi=params.sample_dpi).page)
     return {"file": file, "record": record, "labels": " ".join(_labels(store, row))}
 
 
