@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from ecg.paper.draws import Draws
-from ecg.paper.optics import develop, jpeg, light_nodes, soften
+from ecg.paper.jpeg import jpeg
+from ecg.paper.optics import develop, light_nodes, soften
 from ecg.paper.pose import draw_curl, draw_fold, draw_insets, fitted, turned
 from ecg.paper.tables import SURFACES, table
 from ecg.paper.transform import Transform

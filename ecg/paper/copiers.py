@@ -5,7 +5,8 @@ import numpy as np
 
 from ecg.paper.cameras import picture_scale
 from ecg.paper.draws import Draws
-from ecg.paper.optics import develop, jpeg, light_nodes, soften
+from ecg.paper.jpeg import jpeg
+from ecg.paper.optics import develop, light_nodes, soften
 from ecg.paper.pose import draw_insets, fitted, turned
 from ecg.paper.transform import Transform
 
