@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecg.paper.cameras import photo, photo_pose
-from ecg.paper.copiers import scan, scan_pose
+from ecg.paper.cameras import photo, photo_pose, screen, screen_pose
+from ecg.paper.copiers import fax, fax_pose, photocopy, photocopy_pose, scan, scan_pose
 from ecg.paper.draws import Draws
 from ecg.paper.pose import flat_fit
 from ecg.paper.transform import MAX_SIDE, Transform
 
-_DEVICES = {"scan": (scan_pose, scan), "photo": (photo_pose, photo)}
+_DEVICES = {"scan": (scan_pose, scan), "photo": (photo_pose, photo), "screen": (screen_pose, screen),
+            "fax": (fax_pose, fax), "photocopy": (photocopy_pose, photocopy)}
 CAPTURES = ("clean", *_DEVICES)
 """The kinds of capture; `clean` is the page itself."""
 MAX_STRENGTH = 2.0

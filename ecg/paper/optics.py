@@ -90,3 +90,57 @@ def soften(image: np.ndarray, *, sigma: float, motion: float = 0.0, degrees: flo
 def _odd(sigma: float) -> tuple[int, int]:
     side = 2 * int(np.ceil(2.5 * sigma)) + 1
     return side, side
+
+
+_WAVE = np.cos(np.arange(256) * (2 * np.pi / 256)).astype(np.float32)
+
+
+def add_moire(image: np.ndarray, cells: np.ndarray, *, depth: float, lines: float, fringe: float) -> None:
+    """Darken and brighten a picture, in place, where a screen's pixels fall on or between the sensor's.
+
+    The pattern is that of two grids of nearly the same pitch: the screen's, bent by the perspective, is
+    sampled once a pixel, so it appears at the difference of the frequencies.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 3), of light on dark as well as dark on light.
+        cells: number of the screen's pixel, (x, y), at the nodes of a mesh of `MESH_PX`.
+        depth: of the pattern in grey levels, on white.
+        lines: of the screen's lines alone.
+        fringe: by how much of a period the colours lie apart.
+    """
+    height, width = image.shape[:2]
+    cycles = np.ascontiguousarray(np.moveaxis(cells, -1, 0) * 256, np.float32)
+    scales = np.array([depth / 255, lines / 255], np.float32)
+    _add_moire(image.reshape(height, width, -1), cycles, _WAVE, scales, np.float32(fringe * 256))
+
+
+@jit
+def _add_moire(image, cycles, wave, scales, fringe):
+    height, width, channels = image.shape
+    for row in range(height):
+        position = np.float32(row + 0.5) / np.float32(MESH_PX) + np.float32(0.5)
+        above = int(position)
+        share = position - np.float32(above)
+        for node in range(cycles.shape[2] - 1):
+            x0, x1, y0, y1 = _cell(cycles, above, share, node)
+            for k in range(MESH_PX):
+                column = node * MESH_PX - MESH_PX // 2 + k
+                if column < 0 or column >= width:
+                    continue
+                along = (np.float32(k) + np.float32(0.5)) / np.float32(MESH_PX)
+                x, y = x0 + along * (x1 - x0), y0 + along * (y1 - y0)
+                down = wave[np.int32(y) & 255]
+                for c in range(channels):
+                    light = np.float32(1.0) + scales[0] * wave[np.int32(x + fringe * c) & 255] * (
+                        np.float32(0.5) + np.float32(0.5) * down) + scales[1] * down - scales[0] - scales[1]
+                    image[row, column, c] = np.uint8(np.float32(image[row, column, c]) * light + np.float32(0.5))
+
+
+@jit
+def _cell(planes, above, share, node):
+    """Values at the left and right end of one cell's row, of both planes."""
+    upper, lower = planes[:, above], planes[:, above + 1]
+    return (upper[0, node] + share * (lower[0, node] - upper[0, node]),
+            upper[0, node + 1] + share * (lower[0, node + 1] - upper[0, node + 1]),
+            upper[1, node] + share * (lower[1, node] - upper[1, node]),
+            upper[1, node + 1] + share * (lower[1, node + 1] - upper[1, node + 1]))
