@@ -156,7 +156,7 @@ def _specks(image: np.ndarray, draws: Draws, px_per_mm: float) -> None:
     height, width = image.shape
     count = round(draws.up_to("specks_per_dm2", 90, power=2) * height * width / (100 * px_per_mm) ** 2)
     x, y = draws.rng.integers(0, width, count), draws.rng.integers(0, height, count)
-    sizes = draws.rng.exponential(0.12, count) * px_per_mm
+    sizes = np.minimum(draws.rng.exponential(0.1, count), 0.4) * px_per_mm
     levels = draws.rng.integers(20, 140, count)
     for column, row, size, level in zip(x.tolist(), y.tolist(), sizes.tolist(), levels.tolist(), strict=True):
         if size < 0.7:
