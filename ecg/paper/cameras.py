@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from ecg.paper.draws import Draws
-from ecg.paper.optics import develop, jpeg, light_nodes, soften
+from ecg.paper.jpeg import jpeg
+from ecg.paper.optics import add_moire, develop, light_nodes, soften
 from ecg.paper.pose import draw_curl, draw_fold, draw_insets, fitted, turned
 from ecg.paper.tables import SURFACES, table
 from ecg.paper.transform import Transform
@@ -55,6 +56,54 @@ def picture_scale(transform: Transform, page: tuple[int, int]) -> float:
     return float(np.hypot(*(ends[1] - ends[0]))) / 4
 
 
+def screen_pose(draws: Draws, page: tuple[int, int], size: tuple[int, int], px_per_mm: float) -> Transform:
+    """Draw how the phone is held before a screen, which is flat."""
+    matrix = turned(*page, draws.symmetric("rotation_degrees", 4), tilt_x=draws.symmetric("tilt_x_degrees", 9),
+                    tilt_y=draws.symmetric("tilt_y_degrees", 12),
+                    distance=draws.between("distance_diagonals", 1.2, 2.5))
+    insets = draw_insets(draws, page, px_per_mm, shown_mm=4.0)
+    return fitted(matrix, page, size, insets=insets)
+
+
+def screen(page: np.ndarray, transform: Transform, draws: Draws, px_per_mm: float) -> np.ndarray:
+    """Photograph a screen that shows a page: its pixels beat with the sensor's, it flickers and it mirrors lamps."""
+    image = transform.picture(page, border=draws.integer("desktop", 90))
+    scale = px_per_mm * picture_scale(transform, page.shape[:2])
+    image = soften(image, sigma=draws.up_to("defocus_mm", 0.14, least=0.03) * scale)
+    # One screen pixel in picture pixels: close to one, so that the two grids beat slowly.
+    pitch = draws.between("screen_pixel", 0.86, 1.16)
+    shape = np.asarray(page.shape[1::-1]) / picture_scale(transform, page.shape[:2])
+    cells = transform.nodes / page.shape[1::-1] * (shape / pitch)
+    depth = 255 * draws.up_to("moire", 0.09, least=0.015)
+    lines = 255 * draws.up_to("scanlines", 0.05, power=2)
+    add_moire(image, cells, depth=depth, lines=lines, fringe=draws.between("moire_fringe", 0.05, 0.3))
+    gain, offset = _screen_light(draws, transform)
+    blue = draws.up_to("blueness", 0.12) if page.ndim == 3 else 0.0
+    develop(image, gain=gain, offset=offset, noise=draws.up_to("noise", 4, power=1.5, least=0.5),
+            noise_at=draws.integer("noise_at", 1 << 16), balance=(1 - blue, 1 - 0.3 * blue, 1 + 0.5 * blue))
+    quality = round(100 - draws.up_to("jpeg_loss", 50, power=1.3, least=5))
+    return jpeg(image, draws.keep("jpeg_quality", max(quality, 10)))
+
+
+def _screen_light(draws: Draws, transform: Transform) -> tuple[np.ndarray, np.ndarray]:
+    """Draw brightness, its loss aside, the bands of the refresh and a lamp's reflection."""
+    at = light_nodes(transform.height, transform.width)
+    x, y = at[..., 0], at[..., 1]
+    gain = 1 - draws.up_to("exposure_loss", 0.3) + draws.symmetric("fall_off_x", 0.2) * x
+    gain = gain + draws.symmetric("fall_off_y", 0.2) * y
+    bands = draws.up_to("bands", 0.08, power=2)
+    gain *= 1 - bands * np.sin(2 * np.pi * draws.between("bands_number", 1.5, 6) * y + draws.between(
+        "bands_phase", 0, 2 * np.pi))
+    # Black is not black on a screen in a lit room.
+    offset = np.full_like(gain, draws.up_to("haze", 40, power=1.5))
+    if draws.chance("glare", 0.5):
+        middle = draws.between("glare_x", -0.5, 0.5), draws.between("glare_y", -0.5, 0.5)
+        wide, high = draws.between("glare_width", 0.05, 0.25), draws.between("glare_height", 0.05, 0.3)
+        offset += draws.up_to("glare_level", 90, least=25) * np.exp(
+            -((x - middle[0]) / wide) ** 2 - ((y - middle[1]) / high) ** 2)
+    return gain, offset
+
+
 def _room_light(draws: Draws, transform: Transform) -> tuple[np.ndarray, np.ndarray]:
     """Draw exposure, a slope of light, vignetting, the photographer's shadow, and the shading of bends."""
     at = light_nodes(transform.height, transform.width)
@@ -72,7 +121,6 @@ def _room_light(draws: Draws, transform: Transform) -> tuple[np.ndarray, np.ndar
         gain *= 1 - draws.up_to("shadow_depth", 0.4, least=0.1) * 0.5 * (1 + np.tanh(across / soft))
     if transform.bends:
         relief = draws.between("relief", 1.0, 3.0)
-        q = transform.inverse((at + 0.5) * (transform.width, transform.height))
-        gain *= 1 + sum(relief * math.copysign(math.hypot(*bend.shift), bend.shift[0]) * bend.slope(q)
+        gain *= 1 + sum(relief * math.copysign(math.hypot(*bend.shift), bend.shift[0]) * bend.slope(transform.nodes)
                         for bend in transform.bends)
     return gain, np.full_like(gain, draws.up_to("haze", 18, power=2))

@@ -4,14 +4,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecg.paper.cameras import photo, photo_pose
-from ecg.paper.copiers import scan, scan_pose
+from ecg.paper.cameras import photo, photo_pose, screen, screen_pose
+from ecg.paper.copiers import fax, fax_pose, photocopy, photocopy_pose, scan, scan_pose
 from ecg.paper.draws import Draws
+from ecg.paper.marks import draw_marks
 from ecg.paper.pose import flat_fit
 from ecg.paper.transform import MAX_SIDE, Transform
 
-_DEVICES = {"scan": (scan_pose, scan), "photo": (photo_pose, photo)}
-CAPTURES = ("clean", *_DEVICES)
+
+def _clean_pose(draws: Draws, page: tuple[int, int], size: tuple[int, int], px_per_mm: float) -> Transform:
+    return flat_fit(page, size)
+
+
+def _clean(page: np.ndarray, transform: Transform, draws: Draws, px_per_mm: float) -> np.ndarray:
+    return transform.picture(page)
+
+
+_DEVICES = {"clean": (_clean_pose, _clean), "scan": (scan_pose, scan), "photo": (photo_pose, photo),
+            "screen": (screen_pose, screen), "fax": (fax_pose, fax), "photocopy": (photocopy_pose, photocopy)}
+CAPTURES = tuple(_DEVICES)
 """The kinds of capture; `clean` is the page itself."""
 MAX_STRENGTH = 2.0
 MIN_SIDE = 32
@@ -50,11 +61,10 @@ def capture(page: np.ndarray, *, kind: str, rng: np.random.Generator, strength: 
     """
     size = _check(page, kind, strength, px_per_mm, size, marks)
     draws = Draws(rng, strength)
-    if kind == "clean" or strength == 0:
-        transform = flat_fit(page.shape[:2], size)
-        return Captured(transform.picture(page), transform, kind, float(strength), draws.parameters)
-    pose, take = _DEVICES[kind]
+    pose, take = _DEVICES[kind] if strength > 0 else _DEVICES["clean"]
     transform = pose(draws, page.shape[:2], size, px_per_mm)
+    if marks > 0:
+        page = draw_marks(page, draws, amount=marks, px_per_mm=px_per_mm)
     image = take(page, transform, draws, px_per_mm)
     return Captured(image, transform, kind, float(strength), draws.parameters)
 
@@ -62,9 +72,9 @@ def capture(page: np.ndarray, *, kind: str, rng: np.random.Generator, strength: 
 def _check(page: np.ndarray, kind: str, strength: float, px_per_mm: float, size: tuple[int, int] | None,
            marks: float) -> tuple[int, int]:
     """Refuse what cannot be done; return the picture's size."""
-    if not isinstance(page, np.ndarray) or page.dtype != np.uint8 or page.ndim not in (2, 3) or page.shape[2:] not in (
-            (), (3,)):
-        what = f"{page.dtype} {page.shape}" if isinstance(page, np.ndarray) else type(page).__name__
+    is_array = isinstance(page, np.ndarray)
+    if not is_array or page.dtype != np.uint8 or page.ndim not in (2, 3) or page.shape[2:] not in ((), (3,)):
+        what = f"{page.dtype} {page.shape}" if is_array else type(page).__name__
         raise ValueError(f"page: must be uint8 (H, W) or (H, W, 3), not {what}")
     if kind not in CAPTURES:
         raise ValueError(f"kind: unknown capture {kind!r}; known are {', '.join(CAPTURES)}")

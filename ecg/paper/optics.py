@@ -27,41 +27,44 @@ def develop(image: np.ndarray, *, gain: np.ndarray, offset: np.ndarray, noise: f
         noise_at: where in `NOISE` to begin.
         balance: factor of each colour; a grey picture takes none.
     """
-    planes = np.stack([gain, offset + 0.5], axis=-1).astype(np.float32)
-    scale = np.float32(noise / 32)
-    if image.ndim == 2:
-        _develop(image, 1, planes, np.ones(1, np.float32), NOISE, noise_at, scale)
-    else:
-        _develop(image.reshape(image.shape[0], -1), 3, planes, np.asarray(balance, np.float32), NOISE, noise_at, scale)
+    height, width = image.shape[:2]
+    channels = 1 if image.ndim == 2 else 3
+    ramp = np.repeat((np.arange(MESH_PX, dtype=np.float32) + 0.5) / MESH_PX, channels)
+    factor = np.tile(np.asarray(balance if channels == 3 else (1.0,), np.float32), MESH_PX)
+    planes = np.stack([gain, offset + 0.5]).astype(np.float32)
+    _develop(image.reshape(height, width * channels), planes, ramp, factor, NOISE, noise_at, np.float32(noise / 32))
 
 
 @jit
-def _develop(image, channels, planes, balance, bank, noise_at, scale):
-    """`image` is (H, W channels), contiguous."""
-    height, wide = image.shape
-    step = np.float32(1.0 / 16)
-    gain, offset = np.empty(wide, np.float32), np.empty(wide, np.float32)
-    for row in range(height):
-        position = np.float32((row + 0.5) / 16 + 0.5)
+def _develop(image, planes, ramp, factor, bank, noise_at, scale):
+    """`image` is (H, W channels); `ramp` and `factor` hold what one cell of the mesh has, a value a channel."""
+    wide, cell, nodes = image.shape[1], ramp.size, planes.shape[2]
+    light = np.empty((2, (nodes - 1) * cell), np.float32)
+    for row in range(image.shape[0]):
+        position = (np.float32(row) + np.float32(0.5)) / np.float32(MESH_PX) + np.float32(0.5)
         above = int(position)
         share = position - np.float32(above)
-        for node in range(planes.shape[1] - 1):
-            g0 = planes[above, node, 0] + share * (planes[above + 1, node, 0] - planes[above, node, 0])
-            g1 = planes[above, node + 1, 0] + share * (planes[above + 1, node + 1, 0] - planes[above, node + 1, 0])
-            o0 = planes[above, node, 1] + share * (planes[above + 1, node, 1] - planes[above, node, 1])
-            o1 = planes[above, node + 1, 1] + share * (planes[above + 1, node + 1, 1] - planes[above, node + 1, 1])
-            first = node * 16 - 8
-            for column in range(max(first, 0), min(first + 16, wide // channels)):
-                along = (np.float32(column - first) + np.float32(0.5)) * step
-                for c in range(channels):
-                    gain[column * channels + c] = (g0 + along * (g1 - g0)) * balance[c]
-                    offset[column * channels + c] = o0 + along * (o1 - o0)
+        for plane in range(2):
+            upper, lower, line = planes[plane, above], planes[plane, above + 1], light[plane]
+            for node in range(nodes - 1):
+                left = upper[node] + share * (lower[node] - upper[node])
+                right = upper[node + 1] + share * (lower[node + 1] - upper[node + 1])
+                part = line[node * cell:(node + 1) * cell]
+                if plane == 0:
+                    for k in range(cell):
+                        part[k] = (left + ramp[k] * (right - left)) * factor[k]
+                else:
+                    for k in range(cell):
+                        part[k] = left + ramp[k] * (right - left)
         start = (noise_at + row * 40503) % (bank.size - wide)
-        grain = bank[start:start + wide]
-        line = image[row]
-        for i in range(wide):
-            value = np.int32(np.float32(line[i]) * gain[i] + offset[i] + scale * np.float32(grain[i]))
-            line[i] = np.uint8(min(max(value, np.int32(0)), np.int32(255)))
+        _expose(image[row], light[0, cell // 2:], light[1, cell // 2:], bank[start:start + wide], scale)
+
+
+@jit
+def _expose(line, gain, offset, grain, scale):
+    for i in range(line.size):
+        value = np.int32(np.float32(line[i]) * gain[i] + offset[i] + scale * np.float32(grain[i]))
+        line[i] = np.uint8(min(max(value, np.int32(0)), np.int32(255)))
 
 
 def soften(image: np.ndarray, *, sigma: float, motion: float = 0.0, degrees: float = 0.0) -> np.ndarray:
@@ -89,10 +92,55 @@ def _odd(sigma: float) -> tuple[int, int]:
     return side, side
 
 
-def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """Return the picture as a JPEG of this quality gives it back."""
-    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if image.ndim == 2:
-        return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+_WAVE = np.cos(np.arange(256) * (2 * np.pi / 256)).astype(np.float32)
+
+
+def add_moire(image: np.ndarray, cells: np.ndarray, *, depth: float, lines: float, fringe: float) -> None:
+    """Darken and brighten a picture, in place, where a screen's pixels fall on or between the sensor's.
+
+    The pattern is that of two grids of nearly the same pitch: the screen's, bent by the perspective, is
+    sampled once a pixel, so it appears at the difference of the frequencies.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 3), of light on dark as well as dark on light.
+        cells: number of the screen's pixel, (x, y), at the nodes of a mesh of `MESH_PX`.
+        depth: of the pattern in grey levels, on white.
+        lines: of the screen's lines alone.
+        fringe: by how much of a period the colours lie apart.
+    """
+    height, width = image.shape[:2]
+    cycles = np.ascontiguousarray(np.moveaxis(cells, -1, 0) * 256, np.float32)
+    scales = np.array([depth / 255, lines / 255], np.float32)
+    _add_moire(image.reshape(height, width, -1), cycles, _WAVE, scales, np.float32(fringe * 256))
+
+
+@jit
+def _add_moire(image, cycles, wave, scales, fringe):
+    height, width, channels = image.shape
+    for row in range(height):
+        position = np.float32(row + 0.5) / np.float32(MESH_PX) + np.float32(0.5)
+        above = int(position)
+        share = position - np.float32(above)
+        for node in range(cycles.shape[2] - 1):
+            x0, x1, y0, y1 = _cell(cycles, above, share, node)
+            for k in range(MESH_PX):
+                column = node * MESH_PX - MESH_PX // 2 + k
+                if column < 0 or column >= width:
+                    continue
+                along = (np.float32(k) + np.float32(0.5)) / np.float32(MESH_PX)
+                x, y = x0 + along * (x1 - x0), y0 + along * (y1 - y0)
+                down = wave[np.int32(y) & 255]
+                for c in range(channels):
+                    light = np.float32(1.0) + scales[0] * wave[np.int32(x + fringe * c) & 255] * (
+                        np.float32(0.5) + np.float32(0.5) * down) + scales[1] * down - scales[0] - scales[1]
+                    image[row, column, c] = np.uint8(np.float32(image[row, column, c]) * light + np.float32(0.5))
+
+
+@jit
+def _cell(planes, above, share, node):
+    """Values at the left and right end of one cell's row, of both planes."""
+    upper, lower = planes[:, above], planes[:, above + 1]
+    return (upper[0, node] + share * (lower[0, node] - upper[0, node]),
+            upper[0, node + 1] + share * (lower[0, node + 1] - upper[0, node + 1]),
+            upper[1, node] + share * (lower[1, node] - upper[1, node]),
+            upper[1, node + 1] + share * (lower[1, node + 1] - upper[1, node + 1]))

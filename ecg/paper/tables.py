@@ -24,11 +24,10 @@ def table(kind: str, height: int, width: int, *, x: int, y: int, colour: bool) -
         colour: RGB or grey.
     """
     part = _texture(kind)[y:y + 256, x:x + 256]
-    grain = cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
     red, green, blue = SURFACES[kind]
-    if not colour:
-        return cv2.LUT(grain, _tint(0.299 * red + 0.587 * green + 0.114 * blue))
-    return cv2.merge([cv2.LUT(grain, _tint(level)) for level in (red, green, blue)])
+    levels = (red, green, blue) if colour else (0.299 * red + 0.587 * green + 0.114 * blue,)
+    tinted = [cv2.LUT(part, _tint(level)) for level in levels]
+    return cv2.resize(cv2.merge(tinted) if colour else tinted[0], (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _tint(level: float) -> np.ndarray:

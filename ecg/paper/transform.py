@@ -156,6 +156,11 @@ class Transform:
                                    **how)
 
     @cached_property
+    def nodes(self) -> np.ndarray:
+        """Page points under the nodes of a mesh of `MESH_PX` over the picture, (rows, columns, 2)."""
+        return self.inverse(node_points(self.height, self.width, step_x=MESH_PX, step_y=MESH_PX))
+
+    @cached_property
     def _inverse(self) -> np.ndarray:
         return np.linalg.inv(self.matrix)
 
@@ -185,7 +190,7 @@ class Transform:
         # Scan lines are shifted one by one, so no row may be interpolated from its neighbours.
         per_line = max(bend.knots_per_px * step for bend in self.bends for step in self._density()) > 0.25
         step_x, step_y = MESH_PX, 1 if per_line else MESH_PX
-        nodes = self.inverse(node_points(self.height, self.width, step_x=step_x, step_y=step_y))
+        nodes = self.inverse(node_points(self.height, self.width, step_x=step_x, step_y=1)) if per_line else self.nodes
         mesh = (nodes * shrink - 0.5).astype(np.float32)
         full = cv2.resize(mesh, (mesh.shape[1] * step_x, mesh.shape[0] * step_y), interpolation=cv2.INTER_LINEAR)
         return full[step_y:step_y + self.height, step_x:step_x + self.width]
