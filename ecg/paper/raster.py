@@ -17,8 +17,25 @@ import math
 import numpy as np
 from numba import njit
 
+from ecg.paper.vector import (
+    following,
+    higher,
+    highest,
+    lane,
+    lower,
+    lowest,
+    magnitude,
+    ramp,
+    root,
+    splat,
+    total,
+    where_less,
+)
+
 STRIPS = 8
 """Of a column: as many as floats in a vector register, so that a column's strips are one instruction."""
+STEP = np.float32(1.0 / STRIPS)
+_NONE, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 _FAR = np.float32(1e30)
 _LIMIT = np.float32(1e6)
 _FLAT = np.float32(2.0)
@@ -53,19 +70,34 @@ def draw_trace(page, y, x0, dx, radius, ink, levels=0):
         first = last + 1
 
 
-@jit
+@_fast
 def _draw_run(page, y, x0, dx, radius, ink, levels, changes):
     """Draw one stretch without gaps. `changes` (zeros) is scratch space."""
     begin = max(0, math.floor(x0 - radius))
     stop = min(page.shape[1], math.ceil(x0 + (y.size - 1) * dx + radius))
     if begin >= stop:
         return
-    top = np.empty(STRIPS * (stop - begin + 1), np.float32)
-    bottom = np.empty_like(top)
-    _envelopes(top, bottom, y, _pen(y, dx, radius), x0 - begin, dx, radius)
+    pen = _pen(y, dx, radius)
+    top, bottom = _intervals(pen, begin - x0, STEP, dx, radius)
     for column in range(begin, stop):
-        at = STRIPS * (column - begin)
-        _draw_column(page, column, top[at:at + STRIPS + 1], bottom[at:at + STRIPS + 1], ink, levels, changes)
+        next_top, next_bottom = _intervals(pen, column + 1 - x0, STEP, dx, radius)
+        right_top, right_bottom = following(top, next_top), following(bottom, next_bottom)
+        low, high = lowest(lower(top, right_top)), highest(higher(bottom, right_bottom))
+        first, last = int(max(low, _NONE)), math.ceil(min(high, np.float32(page.shape[0])))
+        if first < last:
+            inner_low, inner_high = highest(higher(top, right_top)), lowest(lower(bottom, right_bottom))
+            if inner_low - low < _FLAT and high - inner_high < _FLAT:
+                a, b = (top + right_top) * _HALF, (bottom + right_bottom) * _HALF
+                for row in range(first, last):
+                    cover = _ONE
+                    if row < inner_low or row + 1 > inner_high:
+                        inside = lower(b, np.float32(row + 1)) - higher(a, np.float32(row))
+                        cover = total(higher(inside, _NONE)) * STEP
+                    _blend(page, row, column, cover, ink, levels)
+            else:
+                _add_edges(changes, top, bottom, lane(next_top, 0), lane(next_bottom, 0), page.shape[0])
+                _blend_changes(page, column, first, last, ink, levels, changes)
+        top, bottom = next_top, next_bottom
 
 
 @_fast
@@ -88,73 +120,28 @@ def _pen(y, dx, radius):
 
 
 @_fast
-def _envelopes(top, bottom, y, pen, x0, dx, radius):
-    """Fill the interval that the pen covers on each vertical line x = i / STRIPS; top > bottom where none.
+def _intervals(pen, x, step, dx, radius):
+    """What the pen covers on eight vertical lines, `step` apart from x on: (top, bottom), top > bottom for nothing.
 
-    It is bounded by the disks at the samples, and on a segment of slope m by the parallels at r sqrt(1 + m^2)
-    above and below; the upper one is touched by the disk whose centre lies r m / sqrt(1 + m^2) to the left,
-    the lower one as far to the right, where that is on the segment.
+    x counts from the first sample. The interval is bounded by the disks at the samples, and on a segment of
+    slope m by the parallels at r sqrt(1 + m^2) above and below; the upper one is touched by the disk whose
+    centre lies r m / sqrt(1 + m^2) to the left, the lower one as far to the right, where that is on the segment.
     """
-    end = y.size - 1
-    span = np.empty(2 * STRIPS, np.float32)
+    end = pen.shape[0] - 1
     squared, half = np.float32(radius * radius), np.float32(0.5 * dx)
-    step = np.float32(1.0 / STRIPS)
-    for column in range(top.size // STRIPS):
-        for s in range(STRIPS):
-            span[s] = _FAR
-            span[STRIPS + s] = -_FAR
-        first = max(0, math.ceil((column - radius - x0) / dx))
-        last = min(end, math.floor((column + 1 + radius - x0) / dx))
-        for k in range(max(0, first - 1), last + 1):
-            row, slope, lift, touch = pen[k, 0], pen[k, 1], pen[k, 2], pen[k, 3]
-            start = np.float32(column - x0 - k * dx)
-            if k >= first:
-                for s in range(STRIPS):
-                    across = start + np.float32(s) * step
-                    rest = squared - across * across
-                    reach = math.sqrt(abs(rest)) if rest >= np.float32(0.0) else -_FAR
-                    span[s] = min(span[s], row - reach)
-                    span[STRIPS + s] = max(span[STRIPS + s], row + reach)
-            if k < end:
-                for s in range(STRIPS):
-                    across = start + np.float32(s) * step
-                    middle = row + slope * across
-                    above = lift if abs(across - touch - half) <= half else -_FAR
-                    below = lift if abs(across + touch - half) <= half else -_FAR
-                    span[s] = min(span[s], middle - above)
-                    span[STRIPS + s] = max(span[STRIPS + s], middle + below)
-        at = STRIPS * column
-        top[at:at + STRIPS] = span[:STRIPS]
-        bottom[at:at + STRIPS] = span[STRIPS:]
-
-
-@_fast
-def _draw_column(page, column, top, bottom, ink, levels, changes):
-    """Blend what lies between two edges, given on the STRIPS + 1 sides of a column's strips."""
-    low, top_low = top[STRIPS], top[STRIPS]
-    high, bottom_high = bottom[STRIPS], bottom[STRIPS]
-    for s in range(STRIPS):
-        low, top_low = min(low, top[s]), max(top_low, top[s])
-        high, bottom_high = max(high, bottom[s]), min(bottom_high, bottom[s])
-    first = int(max(low, np.float32(0.0)))
-    last = math.ceil(min(high, np.float32(page.shape[0])))
-    if first >= last:
-        return
-    if top_low - low > _FLAT or high - bottom_high > _FLAT:
-        _add_edges(changes, top, bottom, page.shape[0])
-        _blend_changes(page, column, first, last, ink, levels, changes)
-        return
-    for row in range(first, last):
-        cover = np.float32(1.0)
-        upper, lower = np.float32(row), np.float32(row + 1)
-        if upper < top_low or lower > bottom_high:
-            cover = np.float32(0.0)
-            for s in range(STRIPS):
-                a = np.float32(0.5) * (top[s] + top[s + 1])
-                b = np.float32(0.5) * (bottom[s] + bottom[s + 1])
-                cover += max(min(b, lower) - max(a, upper), np.float32(0.0))
-            cover *= np.float32(1.0 / STRIPS)
-        _blend(page, row, column, cover, ink, levels)
+    top, bottom = splat(_FAR), splat(-_FAR)
+    first = max(0, math.ceil((x - radius) / dx))
+    last = min(end, math.floor((x + 7.0 * step + radius) / dx))
+    for k in range(max(0, first - 1), last + 1):
+        row, lift, touch = pen[k, 0], pen[k, 2], pen[k, 3]
+        across = ramp(np.float32(x - k * dx), step)
+        rest = squared - across * across
+        reach = where_less(rest, _NONE, -_FAR, root(higher(rest, _NONE)))
+        beyond = across - half
+        middle = row + pen[k, 1] * across
+        top = lower(top, lower(row - reach, middle - where_less(magnitude(beyond - touch), half, lift, -_FAR)))
+        bottom = higher(bottom, higher(row + reach, middle + where_less(magnitude(beyond + touch), half, lift, -_FAR)))
+    return top, bottom
 
 
 @_fast
@@ -168,23 +155,24 @@ def _blend(page, row, column, cover, ink, levels):
 
 
 @_fast
-def _add_edges(changes, top, bottom, rows):
+def _add_edges(changes, top, bottom, last_top, last_bottom, rows):
     """Add each strip of a column between its two straight edges; see `_add_edge`."""
-    share = np.float32(1.0 / STRIPS)
-    for s in range(STRIPS):
-        a, b, c, d = top[s], bottom[s], top[s + 1], bottom[s + 1]
-        weight = share
+    a, b = lane(top, 0), lane(bottom, 0)
+    for s in range(1, STRIPS + 1):
+        c, d = last_top, last_bottom
+        if s < STRIPS:
+            c, d = lane(top, s), lane(bottom, s)
         # A strip in which the trace begins or ends counts half, with the side that has ink.
-        if a > b or c > d:
-            if a > b and c > d:
-                continue
-            weight = np.float32(0.5) * share
-            if a > b:
-                a, b = c, d
-            else:
-                c, d = a, b
-        _add_edge(changes, min(a, c), max(a, c), weight, rows)
-        _add_edge(changes, min(b, d), max(b, d), -weight, rows)
+        if a <= b and c <= d:
+            _add_edge(changes, min(a, c), max(a, c), STEP, rows)
+            _add_edge(changes, min(b, d), max(b, d), -STEP, rows)
+        elif a <= b:
+            _add_edge(changes, a, a, _HALF * STEP, rows)
+            _add_edge(changes, b, b, -_HALF * STEP, rows)
+        elif c <= d:
+            _add_edge(changes, c, c, _HALF * STEP, rows)
+            _add_edge(changes, d, d, -_HALF * STEP, rows)
+        a, b = c, d
 
 
 @_fast
