@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ecg.paper.annotation import PageLabels
-from ecg.paper.capture import CAPTURES, Captured, capture
+from ecg.paper.capture import CAPTURES, MAX_STRENGTH, Captured, capture
 from ecg.paper.header import invent_header
 from ecg.paper.layout import Layout, layout
 from ecg.paper.png import IndexedPage
@@ -40,6 +40,11 @@ class PageOptions:
     start: float = 0.0
     """Second of the record at which the page begins."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("strength", self.strength, MAX_STRENGTH), ("marks", self.marks, 1.0)):
+            if not 0 <= value <= most:
+                raise ValueError(f"{name}: must lie in 0-{most:g}, not {value:g}")
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,9 @@ def test_what_is_sampled_depends_on_seed_and_record_alone():
 def test_the_kits_keys_are_there_and_its_points_are_rows_first():
     page = draw_page(beats_uv(), sampling_rate=100.0, options=PageOptions(capture="photo", dpi=100))
     labels = json.loads(json.dumps(kit_labels(page)))
-    assert {"sampling_frequency", "width", "height", "leads", "x_grid", "y_grid", "resolution", "pad_inches", "dc_pulse",
-            "bw", "gridlines", "printed_text", "number_of_columns_in_image", "full_mode_lead", "grid_line_color_major",
-            "grid_line_color_minor", "ecg_plot_color"} <= labels.keys()
+    assert {"sampling_frequency", "width", "height", "leads", "x_grid", "y_grid", "resolution", "pad_inches",
+            "dc_pulse", "bw", "gridlines", "printed_text", "number_of_columns_in_image", "full_mode_lead",
+            "grid_line_color_major", "grid_line_color_minor", "ecg_plot_color"} <= labels.keys()
     assert [lead["lead_name"] for lead in labels["leads"]] == [trace.lead for trace in page.labels.traces]
     lead, trace = labels["leads"][5], page.labels.traces[5]
     assert np.allclose(np.array(lead["plotted_pixels"])[:, ::-1], trace.points, atol=0.01)

@@ -1,0 +1,119 @@
+"""The verbs page and locate on real WFDB files."""
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import wfdb
+from PIL import Image
+
+from components.cli import main
+from ecg.leads import LEADS
+from tests.ecg.paper.signals import beats_uv
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """Two good records in folders of their own, one of eight leads, one whose signal file is cut short."""
+    root = tmp_path_factory.mktemp("archive")
+
+    def write(folder, name, leads, rate=100):
+        (root / folder).mkdir(exist_ok=True)
+        signal = beats_uv(sampling_rate=rate)[[LEADS.index(lead) for lead in leads]].T / 1000
+        wfdb.wrsamp(name, fs=rate, units=["mV"] * len(leads), sig_name=list(leads), p_signal=signal,
+                    fmt=["16"] * len(leads), write_dir=str(root / folder))
+
+    write("a", "one", LEADS)
+    write("b", "two", LEADS, rate=500)
+    write("b", "eight", ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"))
+    write("b", "cut", LEADS)
+    data = root / "b" / "cut.dat"
+    data.write_bytes(data.read_bytes()[:1000])
+    return root
+
+
+def test_a_folder_is_drawn_and_the_bad_record_quarantined(records, tmp_path, capsys):
+    assert main(["page", str(records), "-o", str(tmp_path / "out"), "--dpi", "72"]) == 2
+    assert sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*")) == [
+        "a/one.png", "b/eight.png", "b/two.png", "quarantine.csv"]
+    refused = pd.read_csv(tmp_path / "out" / "quarantine.csv")
+    assert refused[["record", "reason"]].values.tolist() == [["b/cut", "truncated"]]
+    said = capsys.readouterr()
+    assert "pages=3, quarantined=1" in said.out
+    assert "b/eight: derived from the other limb leads: III, aVR, aVL, aVF" in said.err
+
+
+def test_derived_limb_leads_are_those_of_the_full_record():
+    from ecg.leads import complete_leads
+
+    full = np.random.default_rng(0).normal(size=(12, 50)).astype(np.float32)
+    full[2:6] = [full[1] - full[0], -(full[0] + full[1]) / 2, full[0] - full[1] / 2, full[1] - full[0] / 2]
+    for given in (("I", "II"), ("II", "III"), ("aVL", "aVF"), ("III", "aVR")):
+        rows = [LEADS.index(lead) for lead in given]
+        twelve, notes = complete_leads([*given, "X"], np.stack([*full[rows], full[0]]))
+        assert np.allclose(twelve[:6], full[:6], atol=1e-5) and np.isnan(twelve[6:]).all()
+        assert notes[1] == "not in the record: V1, V2, V3, V4, V5, V6"
+
+
+def test_labels_and_masks_fit_the_picture(records, tmp_path):
+    command = ["page", str(records / "a" / "one.hea"), "-o", str(tmp_path), "--labels", "--capture", "photo", "--size",
+               "900x700", "--format", "jpg", "--layout", "6x2+1R", "--seed", "3"]
+    assert main(command) == 0
+    with Image.open(tmp_path / "one.jpg") as picture:
+        assert picture.size == (900, 700)
+    labels = json.loads((tmp_path / "one.json").read_text())
+    masks = cv2.imread(str(tmp_path / "one.masks.png"), cv2.IMREAD_UNCHANGED)
+    assert (labels["width"], labels["height"]) == (900, 700) and masks.shape == (700, 900) and masks.dtype == np.uint16
+    assert labels["capture"]["kind"] == "photo" and labels["layout"] == "6x2+1R" and len(labels["traces"]) == 13
+    for number, trace in enumerate(labels["traces"]):
+        rows, columns = np.nonzero(masks >> number & 1)
+        left, top, right, bottom = trace["box"]
+        assert rows.size and left - 1 <= columns.min() and columns.max() <= right + 1
+        assert top - 1 <= rows.min() and rows.max() <= bottom + 1
+
+
+def test_one_process_or_two_draw_the_same(records, tmp_path):
+    for jobs in ("1", "2"):
+        main(["page", str(records / "a"), str(records / "b"), "-o", str(tmp_path / jobs), "--dpi", "50", "--jobs", jobs,
+              "--style", "sampled", "--capture", "sampled", "--marks", "0.5", "--copies", "2"])
+    first, second = ({p.name: p.read_bytes() for p in (tmp_path / jobs).rglob("*.png")} for jobs in ("1", "2"))
+    assert first == second and len(first) == 6 and first["one-0.png"] != first["one-1.png"]
+
+
+@pytest.mark.parametrize("ending", ["pdf", "tiff"])
+def test_files_state_the_size_of_the_paper(records, tmp_path, ending):
+    assert main(["page", str(records / "a" / "one"), "-o", str(tmp_path), "--format", ending, "--dpi", "72"]) == 0
+    data = (tmp_path / f"one.{ending}").read_bytes()
+    if ending == "pdf":
+        assert data.startswith(b"%PDF") and b"/MediaBox [ 0 0 792.0 612.0 ]" in data
+    else:
+        with Image.open(tmp_path / "one.tiff") as picture:
+            assert picture.info["dpi"] == pytest.approx((72, 72), abs=0.1)
+
+
+def test_a_store_is_drawn_record_by_record(store_path, store, tmp_path):
+    assert main(["page", str(store_path), "-o", str(tmp_path / "out"), "--dpi", "30", "--kit", "--jobs", "1"]) == 0
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(store)
+    labels = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
+    assert labels["sampling_frequency"] == store.sampling_rate and len(labels["leads"]) == 13
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["--layout", "4x3"], "unknown layout '4x3'"), (["--style", "mauve"], "style: unknown 'mauve'"),
+    (["--capture", "xray"], "unknown capture 'xray'"), (["--dpi", "9"], "dpi: must lie in"),
+    (["--format", "gif"], "--format: must be one of png"), (["--speed", "30"], "speed: must be one of"),
+    (["--strength", "9"], "strength: must lie in 0-2"), (["--copies", "0"], "--copies must be 1 or more")])
+def test_a_mistake_is_one_line_and_leaves_nothing(records, tmp_path, capsys, options, message):
+    assert main(["page", str(records / "a"), "-o", str(tmp_path / "out"), *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
+def test_paths_without_records_are_named(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    for path, message in (("empty", "no WFDB record"), ("nothing", "no such record")):
+        assert main(["page", str(tmp_path / path), "-o", str(tmp_path / "out")]) == 2
+        assert message in capsys.readouterr().err
