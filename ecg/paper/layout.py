@@ -11,9 +11,10 @@ MARGIN_MM = 5.0
 """Paper left of the traces, which holds the calibration pulse."""
 
 PLACED = np.dtype([("lead", np.int64), ("first", np.int64), ("stop", np.int64), ("x", np.float64),
-                   ("left", np.float64), ("baseline", np.float64), ("starts_row", np.bool_)])
+                   ("left", np.float64), ("baseline", np.float64), ("mm_per_mv", np.float64),
+                   ("starts_row", np.bool_)])
 """A trace put on a page: its lead, its samples first..stop-1, and in mm of the page the x of its first
-sample, its box's left edge and its baseline."""
+sample, its box's left edge and its baseline; its gain."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Layout:
             first = int(np.ceil(box.start * sampling_rate - 1e-6))
             stop = min(int(np.floor((box.start + box.seconds) * sampling_rate + 1e-6)) + 1, samples)
             x = left + box.left + (first / sampling_rate - box.start) * self.mm_per_s
-            placed.append((box.lead, min(first, stop), stop, x, left + box.left, top + box.baseline, box.left == 0))
+            placed.append((box.lead, min(first, stop), stop, x, left + box.left, top + box.baseline, self.mm_per_mv,
+                           box.left == 0))
         return np.array(placed, PLACED)
 
     def _box(self, name: str, row: int, column: int, columns: int) -> TraceBox:

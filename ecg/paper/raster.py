@@ -306,13 +306,15 @@ def draw_glyph(page, glyph, top, left, ink, levels=0):
                 _blend(page, top + i, left + j, np.float32(glyph[i, j]) * np.float32(1.0 / 255.0), ink, levels)
 
 
-@jit
+@_fast
 def add_noise(page, bank, offset, sigma):
     """Add `sigma` grey levels of the noise in `bank` (int8, 1 sigma = 32), from `offset` on, clipped to 0-255."""
     scale = np.float32(sigma / 32.0)
     flat = page.reshape(-1)
-    for start in range(0, flat.size, bank.size // 2):
-        stop = min(flat.size, start + bank.size // 2)
-        for i in range(start, stop):
-            value = np.float32(flat[i]) + scale * np.float32(bank[offset + i - start]) + np.float32(0.5)
-            flat[i] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
+    block = bank.size // 2
+    for start in range(0, flat.size, block):
+        part = flat[start:start + block]
+        noise = bank[offset:offset + part.size]
+        for i in range(part.size):
+            value = np.float32(part[i]) + scale * np.float32(noise[i]) + _HALF
+            part[i] = np.uint8(np.int32(min(max(value, _NONE), np.float32(255.0))))
