@@ -76,8 +76,9 @@ def _draw_traces(ink: np.ndarray, signal: np.ndarray, layout: Layout, sampling_r
     for box in placed:
         baseline, left = box["baseline"] * px_per_mm, box["left"] * px_per_mm
         if box["starts_row"]:
-            draw_pulse(ink, left - 4.75 * px_per_mm, baseline, px_per_mm, layout.mm_per_mv * px_per_mm, radius, full, _LEVELS)
-        rows = baseline - signal[box["lead"], box["first"]:box["stop"]] * (layout.mm_per_mv / 1000 * px_per_mm)
+            draw_pulse(ink, left - 4.75 * px_per_mm, baseline, px_per_mm, box["mm_per_mv"] * px_per_mm, radius, full,
+                       _LEVELS)
+        rows = baseline - signal[box["lead"], box["first"]:box["stop"]] * (box["mm_per_mv"] / 1000 * px_per_mm)
         draw_trace(ink, rows.astype(np.float32), box["x"] * px_per_mm, layout.mm_per_s / sampling_rate * px_per_mm,
                    radius, full, _LEVELS)
         _text(ink, str(LEADS[box["lead"]]), left + px_per_mm, baseline - 12 * px_per_mm, 3.0 * px_per_mm)

@@ -22,7 +22,7 @@ NAME_RISE_MM = 12.0
 """Top of a lead name above its trace's baseline."""
 
 _FRAME = np.dtype([("px_per_mm", np.float64), ("x_mid", np.float64), ("y_mid", np.float64), ("x_zero", np.float64),
-                   ("y_zero", np.float64), ("mm_per_sample", np.float64), ("mm_per_uv", np.float64)])
+                   ("y_zero", np.float64), ("mm_per_sample", np.float64)])
 
 
 class Renderer:
@@ -52,8 +52,7 @@ class Renderer:
         self._boxes = layout.place(left=left, top=top, sampling_rate=sampling_rate, samples=samples)
         self._names = tuple(LEADS[lead] for lead in self._boxes["lead"])
         self._frame = np.array((px_per_mm, width / px_per_mm / 2, height / px_per_mm / 2, left,
-                                top + layout.row_mm / 2, layout.mm_per_s / sampling_rate,
-                                layout.mm_per_mv / 1000), _FRAME)
+                                top + layout.row_mm / 2, layout.mm_per_s / sampling_rate), _FRAME)
 
     def draw(self, signal_uv: np.ndarray, style: Style = CLEAN) -> np.ndarray:
         """Draw one record: (12, samples) µV, NaN where nothing was recorded, to uint8 (height, width)."""
@@ -96,8 +95,7 @@ class Renderer:
         for box in self._boxes:
             values = np.asarray(signal_uv[box["lead"], box["first"]:box["stop"]], np.float64)
             x_mm = box["x"] + np.arange(len(values)) * float(self._frame["mm_per_sample"])
-            points.append(self.to_pixels(
-                x_mm, box["baseline"] - style.gain * values * float(self._frame["mm_per_uv"]), style))
+            points.append(self.to_pixels(x_mm, box["baseline"] - style.gain * box["mm_per_mv"] / 1000 * values, style))
         return points
 
 
@@ -116,12 +114,12 @@ def _draw_page(page, signal, boxes, frame, names, style):
         box = boxes[i]
         x, y = x_origin + box.x * x_step, y_origin + box.baseline * y_step
         if style.pulse != 0.0 and box.starts_row:
-            draw_pulse(page, x_origin + (box.left - 4.75) * x_step, y, x_step, 1000 * frame.mm_per_uv * y_step,
-                        radius, style.ink)
+            draw_pulse(page, x_origin + (box.left - 4.75) * x_step, y, x_step, box.mm_per_mv * y_step,
+                       radius, style.ink)
         if style.names != 0.0:
             draw_glyph(page, names[i], round(y - NAME_RISE_MM * y_step),
                        round(x_origin + (box.left + 1.0) * x_step), style.ink)
-        up = style.gain * frame.mm_per_uv * y_step
+        up = style.gain * box.mm_per_mv / 1000.0 * y_step
         draw_trace(page, (y - up * signal[box.lead, box.first:box.stop]).astype(np.float32), x,
                    frame.mm_per_sample * x_step, radius, style.ink)
 

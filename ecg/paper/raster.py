@@ -78,26 +78,42 @@ def _draw_run(page, y, x0, dx, radius, ink, levels, changes):
     if begin >= stop:
         return
     pen = _pen(y, dx, radius)
+    parts = _parts(dx, radius)
     top, bottom = _intervals(pen, begin - x0, STEP, dx, radius)
     for column in range(begin, stop):
         next_top, next_bottom = _intervals(pen, column + 1 - x0, STEP, dx, radius)
         right_top, right_bottom = following(top, next_top), following(bottom, next_bottom)
         low, high = lowest(lower(top, right_top)), highest(higher(bottom, right_bottom))
-        first, last = int(max(low, _NONE)), math.ceil(min(high, np.float32(page.shape[0])))
-        if first < last:
-            inner_low, inner_high = highest(higher(top, right_top)), lowest(lower(bottom, right_bottom))
-            if inner_low - low < _FLAT and high - inner_high < _FLAT:
-                a, b = (top + right_top) * _HALF, (bottom + right_bottom) * _HALF
-                for row in range(first, last):
-                    cover = _ONE
-                    if row < inner_low or row + 1 > inner_high:
-                        inside = lower(b, np.float32(row + 1)) - higher(a, np.float32(row))
-                        cover = total(higher(inside, _NONE)) * STEP
-                    _blend(page, row, column, cover, ink, levels)
-            else:
-                _add_edges(changes, top, bottom, lane(next_top, 0), lane(next_bottom, 0), page.shape[0])
-                _blend_changes(page, column, first, last, ink, levels, changes)
+        inner_low, inner_high = highest(higher(top, right_top)), lowest(lower(bottom, right_bottom))
+        if inner_low - low > _FLAT or high - inner_high > _FLAT:
+            for part in range(parts):
+                if parts > 1:
+                    x, step = column - x0 + part / parts, STEP / np.float32(parts)
+                    top, bottom = _intervals(pen, x, step, dx, radius)
+                    right_top, right_bottom = _intervals(pen, x + step, step, dx, radius)
+                    low = min(low, lowest(lower(top, right_top)))
+                    high = max(high, highest(higher(bottom, right_bottom)))
+                _add_strips(changes, top, bottom, right_top, right_bottom, STEP / np.float32(parts), page.shape[0])
+            _blend_changes(page, column, low, high, ink, levels, changes)
+        else:
+            upper, under = (top + right_top) * _HALF, (bottom + right_bottom) * _HALF
+            for row in range(int(max(low, _NONE)), math.ceil(min(high, np.float32(page.shape[0])))):
+                cover = _ONE
+                if row < inner_low or row + 1 > inner_high:
+                    inside = lower(under, np.float32(row + 1)) - higher(upper, np.float32(row))
+                    cover = total(higher(inside, _NONE)) * STEP
+                _blend(page, row, column, cover, ink, levels)
         top, bottom = next_top, next_bottom
+
+
+@jit
+def _parts(dx, radius):
+    """Into how many times eight strips to cut a column of steep strokes.
+
+    Where several samples or most of the pen's width fall into a strip, its sides say too little of what lies
+    between them. The numbers hold the mean error below two grey levels of black on white; see the tests.
+    """
+    return min(16, max(1, math.ceil(0.5 / max(dx, 0.42 * radius))))
 
 
 @_fast
@@ -155,24 +171,19 @@ def _blend(page, row, column, cover, ink, levels):
 
 
 @_fast
-def _add_edges(changes, top, bottom, last_top, last_bottom, rows):
-    """Add each strip of a column between its two straight edges; see `_add_edge`."""
-    a, b = lane(top, 0), lane(bottom, 0)
-    for s in range(1, STRIPS + 1):
-        c, d = last_top, last_bottom
-        if s < STRIPS:
-            c, d = lane(top, s), lane(bottom, s)
+def _add_strips(changes, top, bottom, right_top, right_bottom, share, rows):
+    """Add eight strips of width `share`, each between two straight edges; see `_add_edge`."""
+    for s in range(STRIPS):
+        a, b, c, d = lane(top, s), lane(bottom, s), lane(right_top, s), lane(right_bottom, s)
+        weight = share
         # A strip in which the trace begins or ends counts half, with the side that has ink.
-        if a <= b and c <= d:
-            _add_edge(changes, min(a, c), max(a, c), STEP, rows)
-            _add_edge(changes, min(b, d), max(b, d), -STEP, rows)
-        elif a <= b:
-            _add_edge(changes, a, a, _HALF * STEP, rows)
-            _add_edge(changes, b, b, -_HALF * STEP, rows)
-        elif c <= d:
-            _add_edge(changes, c, c, _HALF * STEP, rows)
-            _add_edge(changes, d, d, -_HALF * STEP, rows)
-        a, b = c, d
+        if a > b:
+            a, b, weight = c, d, _HALF * share
+        elif c > d:
+            c, d, weight = a, b, _HALF * share
+        if a <= b:
+            _add_edge(changes, min(a, c), max(a, c), weight, rows)
+            _add_edge(changes, min(b, d), max(b, d), -weight, rows)
 
 
 @_fast
@@ -215,8 +226,11 @@ def _add_edge(changes, a, b, weight, rows):
 
 
 @_fast
-def _blend_changes(page, column, first, last, ink, levels, changes):
+def _blend_changes(page, column, low, high, ink, levels, changes):
     """Sum `changes` down the rows to shares, blend them into a column and clear `changes`."""
+    first, last = int(max(low, _NONE)), math.ceil(min(high, np.float32(page.shape[0])))
+    if first >= last:
+        return
     total = growth = np.float32(0.0)
     for row in range(first, last):
         growth += changes[2 * row + 1]
@@ -292,13 +306,15 @@ def draw_glyph(page, glyph, top, left, ink, levels=0):
                 _blend(page, top + i, left + j, np.float32(glyph[i, j]) * np.float32(1.0 / 255.0), ink, levels)
 
 
-@jit
+@_fast
 def add_noise(page, bank, offset, sigma):
     """Add `sigma` grey levels of the noise in `bank` (int8, 1 sigma = 32), from `offset` on, clipped to 0-255."""
     scale = np.float32(sigma / 32.0)
     flat = page.reshape(-1)
-    for start in range(0, flat.size, bank.size // 2):
-        stop = min(flat.size, start + bank.size // 2)
-        for i in range(start, stop):
-            value = np.float32(flat[i]) + scale * np.float32(bank[offset + i - start]) + np.float32(0.5)
-            flat[i] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
+    block = bank.size // 2
+    for start in range(0, flat.size, block):
+        part = flat[start:start + block]
+        noise = bank[offset:offset + part.size]
+        for i in range(part.size):
+            value = np.float32(part[i]) + scale * np.float32(noise[i]) + _HALF
+            part[i] = np.uint8(np.int32(min(max(value, _NONE), np.float32(255.0))))
