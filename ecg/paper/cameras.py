@@ -2,13 +2,14 @@
 
 import math
 
+import cv2
 import numpy as np
 
 from ecg.paper.draws import Draws
 from ecg.paper.jpeg import jpeg
 from ecg.paper.optics import add_moire, develop, light_nodes, soften
-from ecg.paper.pose import draw_curl, draw_fold, draw_insets, fitted, turned
-from ecg.paper.tables import SURFACES, table
+from ecg.paper.pose import draw_curl, draw_fold, draw_insets, fitted, outline, turned
+from ecg.paper.tables import SURFACES, page_shade, table
 from ecg.paper.transform import Transform
 
 
@@ -22,17 +23,14 @@ def photo_pose(draws: Draws, page: tuple[int, int], size: tuple[int, int], px_pe
     folds = draws.integer("folds", 3) if draws.chance("folded", 0.5) else 0
     bends = (*(draw_curl(draws, page, k) for k in range(curls)),
              *(draw_fold(draws, page, px_per_mm, k) for k in range(folds)))
-    insets = draw_insets(draws, page, px_per_mm, shown_mm=6.0)
+    insets = draw_insets(draws, page, px_per_mm, shown_mm=5.0)
     place = draws.between("place_x", 0.1, 0.9), draws.between("place_y", 0.1, 0.9)
     return fitted(matrix, page, size, bends=bends, insets=insets, place=place)
 
 
 def photo(page: np.ndarray, transform: Transform, draws: Draws, px_per_mm: float) -> np.ndarray:
     """Photograph a page that lies as `transform` says."""
-    height, width = transform.height, transform.width
-    ground = table(draws.choice("surface", tuple(SURFACES)), height, width, x=draws.integer("surface_x", 256),
-                   y=draws.integer("surface_y", 256), colour=page.ndim == 3)
-    image = transform.picture(page, border=ground)
+    image = transform.picture(page, border=_ground(draws, transform, page))
     scale = px_per_mm * picture_scale(transform, page.shape[:2])
     sigma = draws.up_to("defocus_mm", 0.22, power=1.5, least=0.04) * scale
     motion = draws.up_to("motion_mm", 0.5) * scale if draws.chance("moved", 0.25) else 0.0
@@ -46,6 +44,17 @@ def photo(page: np.ndarray, transform: Transform, draws: Draws, px_per_mm: float
         balance = (1 + warm, 1 + green, 1 - warm)
     develop(image, gain=gain, offset=offset, noise=noise, noise_at=at, balance=balance)
     return jpeg(image, draws.keep("jpeg_quality", max(quality, 10)))
+
+
+def _ground(draws: Draws, transform: Transform, page: np.ndarray) -> np.ndarray:
+    """Draw what the page lies on, with the page's shadow."""
+    height, width = transform.height, transform.width
+    edge = transform.points(outline(*page.shape[:2]))
+    drop = width * np.array([draws.symmetric("drop_x", 0.012), draws.symmetric("drop_y", 0.012)])
+    depth = min(0.9, draws.up_to("drop_depth", 0.6, least=0.2))
+    shade = page_shade(edge + drop, height, width, depth=depth, softness=draws.between("drop_softness", 0.003, 0.015))
+    return table(draws.choice("surface", tuple(SURFACES)), height, width, x=draws.integer("surface_x", 256),
+                 y=draws.integer("surface_y", 256), colour=page.ndim == 3, shade=shade)
 
 
 def picture_scale(transform: Transform, page: tuple[int, int]) -> float:
@@ -119,6 +128,8 @@ def _room_light(draws: Draws, transform: Transform) -> tuple[np.ndarray, np.ndar
         soft = draws.between("shadow_softness", 0.02, 0.2)
         across = x * math.cos(side) + y * math.sin(side) - edge
         gain *= 1 - draws.up_to("shadow_depth", 0.4, least=0.1) * 0.5 * (1 + np.tanh(across / soft))
+    uneven = cv2.GaussianBlur(draws.rng.standard_normal(gain.shape), (0, 0), 1.2)
+    gain *= 1 + draws.up_to("unevenness", 0.07) * uneven
     if transform.bends:
         relief = draws.between("relief", 1.0, 3.0)
         gain *= 1 + sum(relief * math.copysign(math.hypot(*bend.shift), bend.shift[0]) * bend.slope(transform.nodes)

@@ -42,7 +42,7 @@ def _stain(page: np.ndarray, mark: Draws, px_per_mm: float) -> None:
     """A ring where a cup stood: dark at its rim, faint inside, neither round nor even."""
     mark.keep("mark", "stain")
     radius = mark.between("radius_mm", 18.0, 42.0)
-    rim = mark.between("rim_mm", 0.8, 2.2)
+    rim = mark.between("rim_mm", 0.5, 1.5)
     phases, sizes = mark.rng.random((2, 5))
     side = 160
     y, x = (np.mgrid[:side, :side] + 0.5) / side * 2.6 - 1.3
@@ -50,8 +50,8 @@ def _stain(page: np.ndarray, mark: Draws, px_per_mm: float) -> None:
     waves = [size * np.cos(k * angle + 2 * math.pi * phase) for k, (size, phase) in enumerate(
         zip(sizes, phases, strict=True), 1)]
     off = (distance - 1 - 0.025 * sum(waves[1:])) * radius
-    ring = np.exp(-(off / rim) ** 2) * (0.65 + 0.35 * waves[0])
-    cover = mark.between("rim_depth", 0.3, 0.75) * ring + mark.between("inside", 0.05, 0.3) / (1 + np.exp(off / 0.6))
+    ring = np.exp(-(off / rim) ** 2) * (0.5 + 0.3 * waves[0] + 0.3 * waves[2]).clip(0, 1)
+    cover = mark.between("rim_depth", 0.35, 0.9) * ring + mark.between("inside", 0.02, 0.14) / (1 + np.exp(off / 0.6))
     pixels = max(4, round(2.6 * radius * px_per_mm))
     cover = cv2.resize(cover.astype(np.float32), (pixels, pixels), interpolation=cv2.INTER_LINEAR)
     _blend(page, np.round(255 * cover.clip(0, 1)).astype(np.uint8), mark, COFFEE)
@@ -102,7 +102,7 @@ def _pen(page: np.ndarray, mark: Draws, px_per_mm: float) -> None:
 def _strokes(kind: str, mark: Draws) -> list[np.ndarray]:
     """Lines of a pen mark within -1..1, each (n, 2), as a hand that is not quite steady draws them."""
     t = np.linspace(0, 1, 40)
-    wobble = 0.04 * np.sin(2 * math.pi * (mark.between("wobble", 0.7, 2.0) * t + mark.between("phase", 0, 1)))
+    wobble = 0.02 * np.sin(2 * math.pi * (mark.between("wobble", 0.7, 2.0) * t + mark.between("phase", 0, 1)))
     if kind == "circle":
         turn = 2 * math.pi * (1.08 * t + mark.between("start", 0, 1))
         flat = mark.between("flatness", 0.35, 0.9)

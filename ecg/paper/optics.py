@@ -76,15 +76,32 @@ def soften(image: np.ndarray, *, sigma: float, motion: float = 0.0, degrees: flo
         motion: length of the movement in pixels.
         degrees: its direction.
     """
-    if motion < 0.3:
-        return cv2.GaussianBlur(image, _odd(sigma), sigma) if sigma > 0.15 else image
+    if motion > 2.2:
+        return cv2.filter2D(image, -1, _streak(sigma, motion, degrees))
+    if motion > 0.3:
+        image = cv2.filter2D(image, -1, _short_streak(motion, degrees))
+    return cv2.GaussianBlur(image, _odd(sigma), sigma) if sigma > 0.15 else image
+
+
+def _streak(sigma: float, motion: float, degrees: float) -> np.ndarray:
+    """The kernel of a dot that moved, spread by the defocus."""
     reach = int(np.ceil(motion / 2 + 2 * sigma))
     y, x = np.mgrid[-reach:reach + 1, -reach:reach + 1].astype(np.float64)
     kernel = np.zeros_like(x)
     turn, spread = np.radians(degrees), 2 * max(sigma, 0.35) ** 2
     for step in np.linspace(-motion / 2, motion / 2, 7):
         kernel += np.exp(-((x - step * np.cos(turn)) ** 2 + (y - step * np.sin(turn)) ** 2) / spread)
-    return cv2.filter2D(image, -1, (kernel / kernel.sum()).astype(np.float32))
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
+def _short_streak(motion: float, degrees: float) -> np.ndarray:
+    """Nine weights of the same spread as a line of this length: its variance is length^2 / 12 along the line."""
+    turn, variance = np.radians(degrees), motion * motion / 12
+    along, down, cross = np.cos(turn) ** 2, np.sin(turn) ** 2, np.cos(turn) * np.sin(turn)
+    right, below = (0.5 * variance * max(0.0, share - abs(cross)) for share in (along, down))
+    falling, rising = (0.5 * variance * max(0.0, sign * cross) for sign in (1, -1))
+    centre = 1 - 2 * (right + below + falling + rising)
+    return np.array([[falling, below, rising], [right, centre, right], [rising, below, falling]], np.float32)
 
 
 def _odd(sigma: float) -> tuple[int, int]:

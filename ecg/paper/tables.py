@@ -12,7 +12,8 @@ SURFACES = {"white desk": (214, 212, 206), "grey desk": (150, 150, 152), "dark d
 _SIDE = 512
 
 
-def table(kind: str, height: int, width: int, *, x: int, y: int, colour: bool) -> np.ndarray:
+def table(kind: str, height: int, width: int, *, x: int, y: int, colour: bool,
+          shade: np.ndarray | None = None) -> np.ndarray:
     """Return a surface as a picture, uint8 (height, width[, 3]).
 
     Args:
@@ -22,12 +23,31 @@ def table(kind: str, height: int, width: int, *, x: int, y: int, colour: bool) -
         x: which part of the texture is seen, 0-255.
         y: the same.
         colour: RGB or grey.
+        shade: uint8 (256, 256) over the whole picture: the light that a page above it leaves, 255 all.
     """
     part = _texture(kind)[y:y + 256, x:x + 256]
+    if shade is not None:
+        part = cv2.multiply(part, shade, scale=1 / 255)
     red, green, blue = SURFACES[kind]
     levels = (red, green, blue) if colour else (0.299 * red + 0.587 * green + 0.114 * blue,)
     tinted = [cv2.LUT(part, _tint(level)) for level in levels]
     return cv2.resize(cv2.merge(tinted) if colour else tinted[0], (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def page_shade(corners: np.ndarray, height: int, width: int, *, depth: float, softness: float) -> np.ndarray:
+    """Return the light that a page leaves on the surface about it, for `table`.
+
+    Args:
+        corners: (n, 2) the outline of the page's shadow, in pixels of the picture.
+        height: of the picture.
+        width: of the picture.
+        depth: 0-1.
+        softness: of the shadow's edge, a share of the picture.
+    """
+    shade = np.full((128, 128), 255, np.uint8)
+    outline = np.round(corners * (16 * 128 / width, 16 * 128 / height)).astype(np.int32)
+    cv2.fillPoly(shade, [outline], round(255 * (1 - depth)), cv2.LINE_AA, 4)
+    return cv2.resize(cv2.GaussianBlur(shade, (0, 0), 128 * softness), (256, 256))
 
 
 def _tint(level: float) -> np.ndarray:

@@ -12,6 +12,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from ecg.paper.raster import jit
+
 MESH_PX = 16
 """Pixels between the nodes at which a bent map is computed; between them it is linear."""
 MAX_SIDE = 32766
@@ -29,7 +31,7 @@ class Bend:
         along: turns a page point, in pixels, into a position in `heights`; its length is knots a pixel.
         offset: added to that position.
         shift: displacement on the page, in pixels, where the height is 1.
-        heights: (knots,) values at positions 0, 1, ...; linear between, constant beyond the ends.
+        heights: (knots,) two or more values at positions 0, 1, ...; linear between, constant beyond the ends.
     """
 
     along: tuple[float, float]
@@ -37,23 +39,16 @@ class Bend:
     shift: tuple[float, float]
     heights: np.ndarray
 
-    def __call__(self, q: np.ndarray) -> np.ndarray:
-        """Return e(q), (..., 2), of points (..., 2)."""
-        height = np.interp(self._position(q), np.arange(len(self.heights)), self.heights)
-        return height[..., None] * self.shift
-
     def slope(self, q: np.ndarray) -> np.ndarray:
         """Return by how much height rises a page pixel at points (..., 2): (...)."""
         rise = np.gradient(np.asarray(self.heights, np.float64)) * self.knots_per_px
-        return np.interp(self._position(q), np.arange(len(rise)), rise)
+        position = q[..., 0] * self.along[0] + q[..., 1] * self.along[1] + self.offset
+        return np.interp(position, np.arange(len(rise)), rise)
 
     @property
     def knots_per_px(self) -> float:
         """How finely the heights are given along the page."""
         return float(np.hypot(*self.along))
-
-    def _position(self, q: np.ndarray) -> np.ndarray:
-        return q[..., 0] * self.along[0] + q[..., 1] * self.along[1] + self.offset
 
 
 @dataclass(frozen=True)
@@ -98,18 +93,15 @@ class Transform:
     def points(self, xy: np.ndarray) -> np.ndarray:
         """Map points of the page, (..., 2), to the picture; NaN stays NaN."""
         page = np.asarray(xy, np.float64)
-        q = page
-        # A fixed point: each round shrinks the error by the bends' slope, a few per cent.
-        for _ in range(60 if self.bends else 0):
-            before, q = q, page - sum(bend(q) for bend in self.bends)
-            if not np.nanmax(np.abs(q - before), initial=0.0) > 1e-5:
-                break
-        return _apply(self.matrix, q)
+        if self.bends:
+            flat = np.ascontiguousarray(page).reshape(-1, 2)
+            page = _unbend(flat, *self._packed).reshape(page.shape)
+        return _apply(self.matrix, page)
 
     def inverse(self, xy: np.ndarray) -> np.ndarray:
         """Map points of the picture, (..., 2), to the page; NaN stays NaN."""
         q = _apply(self._inverse, np.asarray(xy, np.float64))
-        return q + sum(bend(q) for bend in self.bends) if self.bends else q
+        return _bend(q.reshape(-1, 2), *self._packed).reshape(q.shape) if self.bends else q
 
     def after(self, first: "Transform") -> "Transform":
         """Return the map that does `first`, then this one.
@@ -161,8 +153,19 @@ class Transform:
         return self.inverse(node_points(self.height, self.width, step_x=MESH_PX, step_y=MESH_PX))
 
     @cached_property
+    def _packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """The bends for the compiled code: a row of seven numbers each, and all their heights in one array."""
+        ends = np.cumsum([0, *(len(bend.heights) for bend in self.bends)])
+        rows = [(*bend.along, bend.offset, *bend.shift, start, stop - start)
+                for bend, start, stop in zip(self.bends, ends, ends[1:], strict=False)]
+        return np.array(rows, np.float64), np.concatenate([np.asarray(bend.heights, np.float64)
+                                                           for bend in self.bends])
+
+    @cached_property
     def _inverse(self) -> np.ndarray:
-        return np.linalg.inv(self.matrix)
+        inverse = np.linalg.inv(self.matrix)
+        inverse.setflags(write=False)
+        return inverse
 
     def _reduced(self, page: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
         """Average the page over the pixels that fall into one of the picture's: page, factors of x and y."""
@@ -208,9 +211,59 @@ def node_points(height: int, width: int, *, step_x: int, step_y: int) -> np.ndar
 
 
 def _apply(matrix: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    x, y = xy[..., 0], xy[..., 1]
-    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
-    if g == 0.0 and h == 0.0:
-        return np.stack([(a * x + b * y + c) / i, (d * x + e * y + f) / i], axis=-1)
-    scale = 1.0 / (g * x + h * y + i)
-    return np.stack([(a * x + b * y + c) * scale, (d * x + e * y + f) * scale], axis=-1)
+    return _project(matrix, np.ascontiguousarray(xy).reshape(-1, 2)).reshape(xy.shape)
+
+
+@jit
+def _project(matrix, xy):
+    result = np.empty_like(xy)
+    for i in range(xy.shape[0]):
+        x, y = xy[i, 0], xy[i, 1]
+        scale = 1.0 / (matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2])
+        result[i, 0] = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) * scale
+        result[i, 1] = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) * scale
+    return result
+
+
+@jit
+def _displacement(x, y, bends, heights):
+    """e(q) at one point; NaN where a coordinate is."""
+    right, down = 0.0, 0.0
+    for k in range(bends.shape[0]):
+        position = bends[k, 0] * x + bends[k, 1] * y + bends[k, 2]
+        start, count = int(bends[k, 5]), int(bends[k, 6])
+        if position != position:
+            return position, position
+        position = min(max(position, 0.0), count - 1.0)
+        knot = min(int(position), count - 2)
+        low, high = heights[start + knot], heights[start + knot + 1]
+        height = low + (position - knot) * (high - low)
+        right += bends[k, 3] * height
+        down += bends[k, 4] * height
+    return right, down
+
+
+@jit
+def _bend(q, bends, heights):
+    """Points q, (n, 2), to the page: q + e(q)."""
+    page = np.empty_like(q)
+    for i in range(q.shape[0]):
+        right, down = _displacement(q[i, 0], q[i, 1], bends, heights)
+        page[i, 0], page[i, 1] = q[i, 0] + right, q[i, 1] + down
+    return page
+
+
+@jit
+def _unbend(page, bends, heights):
+    """Solve q + e(q) = p for points p, (n, 2): each round shrinks the error by the bends' slope, a few per cent."""
+    q = np.empty_like(page)
+    for i in range(page.shape[0]):
+        x, y = page[i, 0], page[i, 1]
+        for _ in range(60):
+            right, down = _displacement(x, y, bends, heights)
+            off = abs(page[i, 0] - right - x) + abs(page[i, 1] - down - y)
+            x, y = page[i, 0] - right, page[i, 1] - down
+            if not off > 1e-6:
+                break
+        q[i, 0], q[i, 1] = x, y
+    return q
