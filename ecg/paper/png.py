@@ -77,10 +77,10 @@ def encode_png(image: np.ndarray | IndexedPage) -> bytes:
         per_metre = round(image.dpi / 0.0254)
         extra = (_chunk(b"PLTE", image.palette.tobytes())
                  + _chunk(b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)))
-        return _assemble(image.plane, _INDEXED, extra)
-    if image.dtype != np.uint8 or not (image.ndim == 2 or image.ndim == 3 and image.shape[2] == 3):
-        raise ValueError(f"image: must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
-    return _assemble(image.reshape(len(image), -1), _GREY if image.ndim == 2 else _RGB, b"")
+        return _assemble(np.ascontiguousarray(image.plane), _INDEXED, extra)
+    if image.dtype != np.uint8 or not (image.ndim == 2 or image.ndim == 3 and image.shape[2] == 3) or not image.size:
+        raise ValueError(f"image: must be uint8 (H, W) or (H, W, 3) and not empty, not {image.dtype} {image.shape}")
+    return _assemble(np.ascontiguousarray(image).reshape(len(image), -1), _GREY if image.ndim == 2 else _RGB, b"")
 
 
 def _assemble(rows: np.ndarray, colour_type: int, extra: bytes) -> bytes:
