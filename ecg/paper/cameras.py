@@ -40,7 +40,7 @@ def photo(page: np.ndarray, transform: Transform, draws: Draws, px_per_mm: float
     quality = round(100 - draws.up_to("jpeg_loss", 55, power=1.3, least=5))
     balance = (1.0, 1.0, 1.0)
     if page.ndim == 3:
-        warm, green = draws.symmetric("warmth", 0.09), draws.symmetric("greenness", 0.03)
+        warm, green = draws.symmetric("warmth", 0.07), draws.symmetric("greenness", 0.03)
         balance = (1 + warm, 1 + green, 1 - warm)
     develop(image, gain=gain, offset=offset, noise=noise, noise_at=at, balance=balance)
     return jpeg(image, draws.keep("jpeg_quality", max(quality, 10)))

@@ -15,7 +15,8 @@ import numpy as np
 from ecg.paper.raster import jit
 
 MESH_PX = 16
-"""Pixels between the nodes at which a bent map is computed; between them it is linear."""
+"""Pixels between the nodes at which a bent map is computed, where bends are gentle; between them it is linear."""
+MESH_ERROR_PX = 0.1
 MAX_SIDE = 32766
 """OpenCV's maps hold 16-bit positions."""
 
@@ -41,14 +42,9 @@ class Bend:
 
     def slope(self, q: np.ndarray) -> np.ndarray:
         """Return by how much height rises a page pixel at points (..., 2): (...)."""
-        rise = np.gradient(np.asarray(self.heights, np.float64)) * self.knots_per_px
+        rise = np.gradient(np.asarray(self.heights, np.float64)) * np.hypot(*self.along)
         position = q[..., 0] * self.along[0] + q[..., 1] * self.along[1] + self.offset
         return np.interp(position, np.arange(len(rise)), rise)
-
-    @property
-    def knots_per_px(self) -> float:
-        """How finely the heights are given along the page."""
-        return float(np.hypot(*self.along))
 
 
 @dataclass(frozen=True)
@@ -190,13 +186,27 @@ class Transform:
 
     def _map(self, shrink: tuple[float, float]) -> np.ndarray:
         """Where each pixel of the picture comes from, as cv2.remap wants it: float32 (height, width, 2)."""
-        # Scan lines are shifted one by one, so no row may be interpolated from its neighbours.
-        per_line = max(bend.knots_per_px * step for bend in self.bends for step in self._density()) > 0.25
-        step_x, step_y = MESH_PX, 1 if per_line else MESH_PX
-        nodes = self.inverse(node_points(self.height, self.width, step_x=step_x, step_y=1)) if per_line else self.nodes
+        step_x, step_y = self._mesh_steps()
+        nodes = self.nodes if step_x == step_y == MESH_PX else self.inverse(
+            node_points(self.height, self.width, step_x=step_x, step_y=step_y))
         mesh = (nodes * shrink - 0.5).astype(np.float32)
         full = cv2.resize(mesh, (mesh.shape[1] * step_x, mesh.shape[0] * step_y), interpolation=cv2.INTER_LINEAR)
         return full[step_y:step_y + self.height, step_x:step_x + self.width]
+
+
+    def _mesh_steps(self) -> tuple[int, int]:
+        """How far apart nodes may lie, across and down, for a map that is `MESH_ERROR_PX` right between them.
+
+        A chord of length h strays from a curve by its second derivative times h^2 / 8.
+        """
+        bend_x = bend_y = 0.0
+        px_x, px_y = self._density()
+        for bend in self.bends:
+            curve = np.abs(np.diff(bend.heights, 2)).max(initial=0.0) * np.hypot(*bend.shift) / max(px_x, px_y) / 8
+            bend_x += curve * (bend.along[0] * px_x) ** 2
+            bend_y += curve * (bend.along[1] * px_y) ** 2
+        return tuple(next((step for step in (MESH_PX, 8, 4) if curve * step * step < MESH_ERROR_PX), 1)
+                     for curve in (bend_x, bend_y))
 
 
 def node_points(height: int, width: int, *, step_x: int, step_y: int) -> np.ndarray:
