@@ -86,7 +86,7 @@ signal = np.load(sys.argv[1]) / 1000
 best = 1e9
 for _ in range(4):
     started = time.process_time()
-    ecg_plot.plot(signal, sample_rate=float(sys.argv[3]), columns=4, row_height=6)
+    ecg_plot.plot(signal, sample_rate=float(sys.argv[3]), columns=4)
     pyplot.savefig(sys.argv[2], dpi=200)
     pyplot.close("all")
     best = min(best, time.process_time() - started)

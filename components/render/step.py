@@ -62,7 +62,8 @@ def run(*, records: Path, pages: Path, params: RenderParams, page: PageParams, s
         index.to_parquet(scratch / "index.parquet", index=False)
         digest = _digest(hashes, index, params.captures, page)
         meta = {"schema": SCHEMA_VERSION, "digest": digest, "data_digest": store.digest,
-                "label_names": store.label_names, "captures": params.captures, "not_located": unread, "page": as_dict(page)}
+                "label_names": store.label_names, "captures": params.captures, "not_located": unread,
+                "page": as_dict(page)}
         (scratch / "pages.json").write_text(json.dumps(meta, indent=2) + "\n")
         _draw_pictures(scratch, store, rows, params, page, np.random.default_rng(seed))
     return RenderResult(len(rows), params.captures, digest)

@@ -18,7 +18,7 @@ from ecg.paper.header import Header
 from ecg.paper.layout import Layout, TraceBox
 from ecg.paper.png import IndexedPage
 from ecg.paper.print_style import DPI_RANGE, FILTERS_HZ, GRIDS, PENS, SHEETS_MM, STYLES, SheetStyle
-from ecg.paper.raster import draw_glyph, draw_pulse, draw_trace, line_profile
+from ecg.paper.raster import draw_glyph, draw_pulse, draw_trace, jit, line_profile
 
 INK_LEVELS = 42
 _GRID_SHARES = np.array((0.0, 0.1, 0.22, 0.4, 0.66, 1.0))
@@ -95,11 +95,10 @@ def draw_sheet(signal_uv: np.ndarray, *, sampling_rate: float, layout: Layout, s
     frame = _Frame.of(layout, style, float(dpi))
     plane = _paper(frame, style).copy()
     placed = frame.place(layout, sampling_rate, signal.shape[1])
-    _draw_traces(plane, signal, frame, layout, style, placed, sampling_rate)
+    spans = _draw_traces(plane, signal, frame, layout, style, placed, sampling_rate)
     _write(plane, frame, layout, style, header or Header(()), named)
-    notes = _notes(signal, layout, frame, placed)
-    return Sheet(IndexedPage(plane, _palette(style.grid, style.pen), float(dpi)), style, layout, notes, signal,
-                 sampling_rate, begin / sampling_rate)
+    return Sheet(IndexedPage(plane, _palette(style.grid, style.pen), float(dpi)), style, layout,
+                 _notes(layout, placed, spans, len(plane)), signal, sampling_rate, begin / sampling_rate)
 
 
 @dataclass(frozen=True)
@@ -172,11 +171,11 @@ def _checked(signal_uv: np.ndarray, sampling_rate: float, dpi: float, start: flo
 
 
 def _draw_traces(plane: np.ndarray, signal: np.ndarray, frame: _Frame, layout: Layout, style: SheetStyle,
-                 placed: np.ndarray, sampling_rate: float) -> None:
+                 placed: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """Draw traces, names, pulses and separators; returns what `_draw_all` says of the traces."""
     scale, radius = frame.scale, 0.5 * style.pen_mm * frame.scale
+    spans = _draw_all(plane, signal, placed, scale, layout.mm_per_s / sampling_rate, radius)
     for box, place in zip(layout.traces, placed, strict=True):
-        draw_trace(plane, frame.rows(place, signal).astype(np.float32), place["x"] * scale,
-                   layout.mm_per_s / sampling_rate * scale, radius, 0, INK_LEVELS)
         if style.names != "none":
             left, top = frame.name_place(box, layout, style)
             _text(plane, box.name, left * scale, top * scale, style.name_mm * scale, style.font)
@@ -186,6 +185,29 @@ def _draw_traces(plane: np.ndarray, signal: np.ndarray, frame: _Frame, layout: L
             x = place["left"] - 4.75 if style.pulse == "left" else frame.left + layout.width_mm + 0.75
             draw_pulse(plane, x * scale, place["baseline"] * scale, scale, abs(place["mm_per_mv"]) * scale, radius, 0,
                        INK_LEVELS)
+    return spans
+
+
+@jit
+def _draw_all(plane, signal, placed, scale, mm_per_sample, radius):
+    """Draw every trace of a sheet.
+
+    Returns:
+        float64 (traces, 3): how many samples there are ink for, their least and their greatest row.
+    """
+    spans = np.empty((placed.size, 3))
+    for i in range(placed.size):
+        box = placed[i]
+        rows = np.empty(box.stop - box.first, np.float32)
+        known, least, greatest = 0, np.inf, -np.inf
+        for k in range(rows.size):
+            value = (box.baseline - signal[box.lead, box.first + k] * (box.mm_per_mv / 1000.0)) * scale
+            rows[k] = value
+            if np.isfinite(value):
+                known, least, greatest = known + 1, min(least, value), max(greatest, value)
+        draw_trace(plane, rows, box.x * scale, mm_per_sample * scale, radius, 0, INK_LEVELS)
+        spans[i, 0], spans[i, 1], spans[i, 2] = known, least, greatest
+    return spans
 
 
 def _separate(plane: np.ndarray, place: np.void, frame: _Frame, layout: Layout, style: SheetStyle) -> None:
@@ -217,17 +239,16 @@ def _text(plane: np.ndarray, text: str, left: float, top: float, capital_px: flo
         draw_glyph(plane, glyph(text, capital_px, font), round(top), round(left), 0, INK_LEVELS)
 
 
-def _notes(signal: np.ndarray, layout: Layout, frame: _Frame, placed: np.ndarray) -> tuple[str, ...]:
+def _notes(layout: Layout, placed: np.ndarray, spans: np.ndarray, height: int) -> tuple[str, ...]:
     """Say which leads are absent, have gaps, or leave the page."""
     absent, gaps, beyond = [], [], []
-    for box, place in zip(layout.traces, placed, strict=True):
-        rows = frame.rows(place, signal)
-        known = np.isfinite(rows)
-        if not known.any():
+    lengths = placed["stop"] - placed["first"]
+    for box, length, (known, least, greatest) in zip(layout.traces, lengths.tolist(), spans.tolist(), strict=True):
+        if not known:
             absent.append(box.name)
-        elif not known.all():
-            gaps.append(f"{box.name} ({1 - known.mean():.0%})")
-        if known.any() and (np.nanmin(rows) < 0 or np.nanmax(rows) > frame.sheet_height * frame.scale):
+        elif known < length:
+            gaps.append(f"{box.name} ({1 - known / length:.0%})")
+        if known and (least < 0 or greatest > height):
             beyond.append(box.name)
     said = (("not recorded, drawn as absent", absent), ("gaps", gaps), ("leaves the sheet, clipped there", beyond))
     return tuple(f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in said if names)
