@@ -9,7 +9,11 @@ under a straight edge is exact in every pixel. Nothing is missed at any slope. P
 Whatever blends ink takes `levels`. 0: the page is grey and ink pulls a pixel to the grey value `ink`.
 Otherwise the page is a plane of colour numbers, number = ground * levels + ink level; ink pulls the level
 to levels - 1 and leaves the ground. With 42 levels black ink on white comes in steps of 255 / 41 = 6.2 grey
-levels: a pixel is at most 3.1 off, more only where inks overlap.
+levels: a pixel is at most 3.1 off, more only where inks overlap. Strokes that overlap, and the two sides of
+a gap narrower than the pen, are blended one after the other.
+
+Compiled code is cached by the file it stands in: after a change here or in vector.py, numba goes on using
+what other files inlined until they change too or their `__pycache__/*.nb*` are deleted.
 """
 
 import math
@@ -49,6 +53,8 @@ _fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz
 @jit
 def draw_trace(page, y, x0, dx, radius, ink, levels=0):
     """Blend a polyline into a page; not-finite samples are gaps, parts beyond the page are clipped.
+
+    Black on white lies within two grey levels of an exact pen's page, on average over the pixels with ink.
 
     Args:
         page: uint8 (H, W), changed in place.
@@ -210,31 +216,34 @@ def _add_edge(changes, a, b, weight, rows):
     limit = np.float32(rows)
     if a >= limit:
         return
-    zero, half = np.float32(0.0), np.float32(0.5)
-    density = weight / max(b - a, np.float32(1e-6))
-    if a < zero:
-        if b <= zero:
-            changes[0] += weight
-            return
-        changes[0] -= density * a
-        a = zero
-    b = min(b, limit)
+    if b <= _NONE:
+        changes[0] += weight
+        return
+    long, inside = b - a, weight
+    if a < _NONE:
+        above = weight * (-a / long)
+        changes[0] += above
+        inside -= above
+        a = _NONE
+    if b > limit:
+        inside -= weight * ((b - limit) / long)
+        b = limit
     i, j = np.int64(a), np.int64(b)
     if i == j:
-        mean = half * (a + b) - np.float32(i)
-        weight = weight if b - a <= zero else min(abs(weight), abs(density) * (b - a)) * math.copysign(1.0, weight)
-        changes[2 * i] += weight * (np.float32(1.0) - mean)
-        changes[2 * i + 2] += weight * mean
+        mean = _HALF * (a + b) - np.float32(i)
+        changes[2 * i] += inside * (_ONE - mean)
+        changes[2 * i + 2] += inside * mean
         return
+    density = weight / long
     before, after = np.float32(i + 1) - a, b - np.float32(j)
-    changes[2 * i] += half * density * before * before
-    changes[2 * i + 2] += density * before * (np.float32(1.0) - half * before)
-    changes[2 * j] += density * after * (np.float32(1.0) - half * after)
-    changes[2 * j + 2] += half * density * after * after
+    changes[2 * i] += _HALF * density * before * before
+    changes[2 * i + 2] += density * before * (_ONE - _HALF * before)
+    changes[2 * j] += density * after * (_ONE - _HALF * after)
+    changes[2 * j + 2] += _HALF * density * after * after
     if j > i + 1:
-        changes[2 * i + 2] += half * density
+        changes[2 * i + 2] += _HALF * density
         changes[2 * i + 5] += density
-        changes[2 * j] += half * density
+        changes[2 * j] += _HALF * density
         changes[2 * j + 1] -= density
 
 

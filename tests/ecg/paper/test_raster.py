@@ -82,6 +82,12 @@ def test_any_polyline_is_exact(data, dx, radius, x0):
     assert mean <= 2 * GREY_LEVELS
 
 
+@pytest.mark.parametrize("y", [[15, 0, 1e-5], [5, 5, 9], [0, 1e-9, 0], [40, 39.999996, 0], [-1e-9, 1e-9, 40]])
+@pytest.mark.parametrize("dx", [0.1, 1.4375])
+def test_edges_that_hardly_rise_keep_their_weight(y, dx):
+    assert error(y, x0=3.0, dx=dx, radius=1.0)[0] <= GREY_LEVELS
+
+
 def test_random_polylines_are_exact_on_average():
     means = []
     for seed in range(150):
