@@ -5,6 +5,7 @@ The inverse is the primary direction, because a picture is drawn from it: a pict
 find their place in the picture by solving q + e(q) = p.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,9 +43,8 @@ class Bend:
 
     def slope(self, q: np.ndarray) -> np.ndarray:
         """Return by how much height rises a page pixel at points (..., 2): (...)."""
-        rise = np.gradient(np.asarray(self.heights, np.float64)) * np.hypot(*self.along)
-        position = q[..., 0] * self.along[0] + q[..., 1] * self.along[1] + self.offset
-        return np.interp(position, np.arange(len(rise)), rise)
+        return _slope(np.ascontiguousarray(q).reshape(-1, 2), *self.along, self.offset,
+                      np.asarray(self.heights, np.float64)).reshape(q.shape[:-1])
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Transform:
             if height % y or width % x:
                 page = cv2.copyMakeBorder(page, 0, -height % y, 0, -width % x, cv2.BORDER_REPLICATE)
             page = cv2.resize(page, (page.shape[1] // x, page.shape[0] // y), interpolation=cv2.INTER_AREA)
-        sigma_x, sigma_y = (0.5 * max(0.0, (step / factor) ** 2 - 1.2) ** 0.5 + 1e-3
+        sigma_x, sigma_y = (0.5 * max(0.0, (step / factor) ** 2 - 1.35) ** 0.5 + 1e-3
                             for step, factor in ((step_x, x), (step_y, y)))
         if max(sigma_x, sigma_y) > 0.01:
             page = cv2.GaussianBlur(page, (3, 3), sigma_x, sigmaY=sigma_y)
@@ -251,6 +251,17 @@ def _displacement(x, y, bends, heights):
         right += bends[k, 3] * height
         down += bends[k, 4] * height
     return right, down
+
+
+@jit
+def _slope(q, along_x, along_y, offset, heights):
+    knots = math.hypot(along_x, along_y)
+    slopes = np.zeros(q.shape[0])
+    for i in range(q.shape[0]):
+        position = along_x * q[i, 0] + along_y * q[i, 1] + offset
+        if 0 <= position < heights.size - 1:
+            slopes[i] = knots * (heights[int(position) + 1] - heights[int(position)])
+    return slopes
 
 
 @jit
