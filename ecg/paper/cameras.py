@@ -7,7 +7,7 @@ import numpy as np
 
 from ecg.paper.draws import Draws
 from ecg.paper.jpeg import jpeg
-from ecg.paper.optics import add_moire, develop, light_nodes, soften
+from ecg.paper.optics import NOISE, add_moire, develop, light_nodes, soften
 from ecg.paper.pose import draw_curl, draw_fold, draw_insets, fitted, outline, turned
 from ecg.paper.tables import SURFACES, page_shade, table
 from ecg.paper.transform import Transform
@@ -40,7 +40,7 @@ def photo(page: np.ndarray, transform: Transform, draws: Draws, px_per_mm: float
     quality = round(100 - draws.up_to("jpeg_loss", 55, power=1.3, least=5))
     balance = (1.0, 1.0, 1.0)
     if page.ndim == 3:
-        warm, green = draws.symmetric("warmth", 0.09), draws.symmetric("greenness", 0.03)
+        warm, green = draws.symmetric("warmth", 0.07), draws.symmetric("greenness", 0.03)
         balance = (1 + warm, 1 + green, 1 - warm)
     develop(image, gain=gain, offset=offset, noise=noise, noise_at=at, balance=balance)
     return jpeg(image, draws.keep("jpeg_quality", max(quality, 10)))
@@ -80,7 +80,7 @@ def screen(page: np.ndarray, transform: Transform, draws: Draws, px_per_mm: floa
     scale = px_per_mm * picture_scale(transform, page.shape[:2])
     image = soften(image, sigma=draws.up_to("defocus_mm", 0.14, least=0.03) * scale)
     # One screen pixel in picture pixels: close to one, so that the two grids beat slowly.
-    pitch = draws.between("screen_pixel", 0.86, 1.16)
+    pitch = draws.between("screen_pixel", 0.92, 1.09)
     shape = np.asarray(page.shape[1::-1]) / picture_scale(transform, page.shape[:2])
     cells = transform.nodes / page.shape[1::-1] * (shape / pitch)
     depth = 255 * draws.up_to("moire", 0.09, least=0.015)
@@ -128,8 +128,8 @@ def _room_light(draws: Draws, transform: Transform) -> tuple[np.ndarray, np.ndar
         soft = draws.between("shadow_softness", 0.02, 0.2)
         across = x * math.cos(side) + y * math.sin(side) - edge
         gain *= 1 - draws.up_to("shadow_depth", 0.4, least=0.1) * 0.5 * (1 + np.tanh(across / soft))
-    uneven = cv2.GaussianBlur(draws.rng.standard_normal(gain.shape), (0, 0), 1.2)
-    gain *= 1 + draws.up_to("unevenness", 0.07) * uneven
+    grain = np.resize(NOISE[draws.integer("unevenness_at", 1 << 16):], gain.shape).astype(np.float32)
+    gain *= 1 + draws.up_to("unevenness", 0.07) / 32 * cv2.GaussianBlur(grain, (7, 7), 1.2)
     if transform.bends:
         relief = draws.between("relief", 1.0, 3.0)
         gain *= 1 + sum(relief * math.copysign(math.hypot(*bend.shift), bend.shift[0]) * bend.slope(transform.nodes)

@@ -51,9 +51,10 @@ def capture(page: np.ndarray, *, kind: str, rng: np.random.Generator, strength: 
         page: uint8, grey (H, W) or RGB (H, W, 3).
         kind: one of `CAPTURES`.
         rng: its state decides the picture; grey and RGB pages lie alike under the same state.
-        strength: 0 leaves the page as it is, 1 is what real pages show, 2 the most.
+        strength: 0 leaves the page as it is, 1 is what real pages show, 2 the most. A fax is black and white
+            at any strength above 0.
         px_per_mm: resolution of the page.
-        size: (height, width) of the picture; None: the page's.
+        size: (height, width) of the picture; None: the page's. The page is never stretched to it.
         marks: 0-1, how many stains, stamps and pen marks lie on the page.
 
     Raises:

@@ -70,9 +70,11 @@ def fax_pose(draws: Draws, page: tuple[int, int], size: tuple[int, int], px_per_
     flat = fitted(turned(*page, degrees, distance=1e6), page, size, insets=insets)
     mode = draws.choice("resolution", tuple(FAX_DPI))
     scale = px_per_mm * picture_scale(flat, page)
-    lines = max(16, min(round(size[0] / scale / 25.4 * FAX_DPI[mode][1]), 4 * size[0]))
+    # More than two dots a pixel would not be seen.
+    columns, lines = (max(16, min(round(side / scale / 25.4 * dpi), 2 * side))
+                      for side, dpi in zip(size[::-1], FAX_DPI[mode], strict=True))
+    draws.keep("columns", columns)
     draws.keep("lines", lines)
-    draws.keep("columns", max(16, min(round(size[1] / scale / 25.4 * FAX_DPI[mode][0]), 4 * size[1])))
     sway = draws.up_to("jitter_mm", 0.12, power=1.5) * px_per_mm
     steps = draws.rng.standard_normal(lines)
     heights = np.clip(0.5 * steps + cv2.GaussianBlur(steps[:, None], (1, 41), 8)[:, 0] * 3, -2.5, 2.5)
@@ -98,15 +100,20 @@ def fax(page: np.ndarray, transform: Transform, draws: Draws, px_per_mm: float) 
             noise_at=draws.integer("noise_at", 1 << 16))
     _, dots = cv2.threshold(dots, draws.between("threshold", 120, 205), 255, cv2.THRESH_BINARY)
     _lose_lines(dots, draws)
-    down = height < lines or width < columns
-    image = cv2.resize(dots, (width, height), interpolation=cv2.INTER_AREA if down else cv2.INTER_NEAREST_EXACT)
+    image = cv2.resize(dots, (columns, height), interpolation=_viewer(lines, height))
+    image = cv2.resize(image, (width, height), interpolation=_viewer(columns, width))
     return image if page.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+
+
+def _viewer(dots: int, pixels: int) -> int:
+    """How a viewer fits dots to pixels: repeated when there are too few, averaged when too many."""
+    return cv2.INTER_AREA if pixels < dots else cv2.INTER_NEAREST_EXACT
 
 
 def _lose_lines(dots: np.ndarray, draws: Draws) -> None:
     """Lose lines from some column on, as errors on the telephone line do; a lost line is white or the one before."""
     lines, columns = dots.shape
-    count = round(draws.up_to("lost_lines_share", 0.012, power=2) * lines)
+    count = round(draws.up_to("lost_lines_share", 0.02, power=2) * lines)
     copies = draws.chance("lost_lines_repeat", 0.5)
     rows = draws.keep("lost_lines", draws.rng.integers(1, lines, count).tolist())
     starts = draws.keep("lost_from", (columns * draws.rng.random(count) ** 2).astype(int).tolist())
@@ -125,7 +132,7 @@ def photocopy_pose(draws: Draws, page: tuple[int, int], size: tuple[int, int], p
 def photocopy(page: np.ndarray, transform: Transform, draws: Draws, px_per_mm: float) -> np.ndarray:
     """Photocopy a page that lies as `transform` says: grey all over, contrast up, specks, a dark edge."""
     grey = page if page.ndim == 2 else cv2.cvtColor(page, cv2.COLOR_RGB2GRAY)
-    image = transform.picture(grey, border=round(255 - draws.up_to("lid_darkness", 190, power=2)))
+    image = transform.picture(grey, border=max(0, round(255 - draws.up_to("lid_darkness", 190, power=2))))
     scale = px_per_mm * picture_scale(transform, page.shape[:2])
     image = soften(image, sigma=draws.up_to("blur_mm", 0.14, least=0.03) * scale)
     image = cv2.LUT(image, _toner_curve(draws))

@@ -39,7 +39,7 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
         whole = cv2.copyMakeBorder(image, 0, -height % 8, 0, -width % 8, cv2.BORDER_REPLICATE)
     result = np.empty_like(whole)
     _round_trip(whole, result, _COSINES, _steps(quality))
-    return result[:height, :width]
+    return np.ascontiguousarray(result[:height, :width])
 
 
 @lru_cache(maxsize=101)

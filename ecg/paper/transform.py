@@ -5,6 +5,7 @@ The inverse is the primary direction, because a picture is drawn from it: a pict
 find their place in the picture by solving q + e(q) = p.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,8 @@ import numpy as np
 from ecg.paper.raster import jit
 
 MESH_PX = 16
-"""Pixels between the nodes at which a bent map is computed; between them it is linear."""
+"""Pixels between the nodes at which a bent map is computed, where bends are gentle; between them it is linear."""
+MESH_ERROR_PX = 0.1
 MAX_SIDE = 32766
 """OpenCV's maps hold 16-bit positions."""
 
@@ -41,14 +43,8 @@ class Bend:
 
     def slope(self, q: np.ndarray) -> np.ndarray:
         """Return by how much height rises a page pixel at points (..., 2): (...)."""
-        rise = np.gradient(np.asarray(self.heights, np.float64)) * self.knots_per_px
-        position = q[..., 0] * self.along[0] + q[..., 1] * self.along[1] + self.offset
-        return np.interp(position, np.arange(len(rise)), rise)
-
-    @property
-    def knots_per_px(self) -> float:
-        """How finely the heights are given along the page."""
-        return float(np.hypot(*self.along))
+        return _slope(np.ascontiguousarray(q).reshape(-1, 2), *self.along, self.offset,
+                      np.asarray(self.heights, np.float64)).reshape(q.shape[:-1])
 
 
 @dataclass(frozen=True)
@@ -176,7 +172,7 @@ class Transform:
             if height % y or width % x:
                 page = cv2.copyMakeBorder(page, 0, -height % y, 0, -width % x, cv2.BORDER_REPLICATE)
             page = cv2.resize(page, (page.shape[1] // x, page.shape[0] // y), interpolation=cv2.INTER_AREA)
-        sigma_x, sigma_y = (0.5 * max(0.0, (step / factor) ** 2 - 1.2) ** 0.5 + 1e-3
+        sigma_x, sigma_y = (0.5 * max(0.0, (step / factor) ** 2 - 1.35) ** 0.5 + 1e-3
                             for step, factor in ((step_x, x), (step_y, y)))
         if max(sigma_x, sigma_y) > 0.01:
             page = cv2.GaussianBlur(page, (3, 3), sigma_x, sigmaY=sigma_y)
@@ -190,13 +186,27 @@ class Transform:
 
     def _map(self, shrink: tuple[float, float]) -> np.ndarray:
         """Where each pixel of the picture comes from, as cv2.remap wants it: float32 (height, width, 2)."""
-        # Scan lines are shifted one by one, so no row may be interpolated from its neighbours.
-        per_line = max(bend.knots_per_px * step for bend in self.bends for step in self._density()) > 0.25
-        step_x, step_y = MESH_PX, 1 if per_line else MESH_PX
-        nodes = self.inverse(node_points(self.height, self.width, step_x=step_x, step_y=1)) if per_line else self.nodes
+        step_x, step_y = self._mesh_steps()
+        nodes = self.nodes if step_x == step_y == MESH_PX else self.inverse(
+            node_points(self.height, self.width, step_x=step_x, step_y=step_y))
         mesh = (nodes * shrink - 0.5).astype(np.float32)
         full = cv2.resize(mesh, (mesh.shape[1] * step_x, mesh.shape[0] * step_y), interpolation=cv2.INTER_LINEAR)
         return full[step_y:step_y + self.height, step_x:step_x + self.width]
+
+
+    def _mesh_steps(self) -> tuple[int, int]:
+        """How far apart nodes may lie, across and down, for a map that is `MESH_ERROR_PX` right between them.
+
+        A chord of length h strays from a curve by its second derivative times h^2 / 8.
+        """
+        bend_x = bend_y = 0.0
+        px_x, px_y = self._density()
+        for bend in self.bends:
+            curve = np.abs(np.diff(bend.heights, 2)).max(initial=0.0) * np.hypot(*bend.shift) / max(px_x, px_y) / 8
+            bend_x += curve * (bend.along[0] * px_x) ** 2
+            bend_y += curve * (bend.along[1] * px_y) ** 2
+        return tuple(next((step for step in (MESH_PX, 8, 4) if curve * step * step < MESH_ERROR_PX), 1)
+                     for curve in (bend_x, bend_y))
 
 
 def node_points(height: int, width: int, *, step_x: int, step_y: int) -> np.ndarray:
@@ -241,6 +251,17 @@ def _displacement(x, y, bends, heights):
         right += bends[k, 3] * height
         down += bends[k, 4] * height
     return right, down
+
+
+@jit
+def _slope(q, along_x, along_y, offset, heights):
+    knots = math.hypot(along_x, along_y)
+    slopes = np.zeros(q.shape[0])
+    for i in range(q.shape[0]):
+        position = along_x * q[i, 0] + along_y * q[i, 1] + offset
+        if 0 <= position < heights.size - 1:
+            slopes[i] = knots * (heights[int(position) + 1] - heights[int(position)])
+    return slopes
 
 
 @jit
