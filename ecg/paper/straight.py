@@ -11,6 +11,8 @@ _MOST_MM = 520.0
 """A side longer than this shows more than the page."""
 _AROUND_MM = 22.0
 """Paper kept around the tiles in which the grid stood out."""
+_DARK = 0.75
+"""Over several mm, anything darker is not paper."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def straighten(image: np.ndarray, homography: np.ndarray, scale: float, *,
     matrix = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]]) @ homography
     planes = _warp(image, matrix, size)
     outside = _outside(matrix, whole, shown if corners is not None else None, size, around * scale)
-    return Straight(*_planes(planes, outside), scale, matrix)
+    return Straight(*_planes(planes, outside, scale), scale, matrix)
 
 
 def map_points(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -101,14 +103,27 @@ def _outside(matrix: np.ndarray, whole: np.ndarray, shown: np.ndarray | None, si
     return inside == 0
 
 
-def _planes(picture: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _beyond(ink: np.ndarray, scale: float) -> np.ndarray:
+    """Return where something large is dark, such as the table under the page: bool (H, W), some mm around it too."""
+    height, width = ink.shape
+    step = max(1, round(scale))
+    dark = cv2.resize(ink, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
+    dark = cv2.morphologyEx(cv2.compare(dark, _DARK * PAPER, cv2.CMP_LT), cv2.MORPH_OPEN, np.ones((4, 4), np.uint8))
+    if not dark.any():
+        return np.zeros(ink.shape, bool)
+    return cv2.resize(cv2.dilate(dark, np.ones((7, 7), np.uint8)), (width, height),
+                      interpolation=cv2.INTER_NEAREST) > 0
+
+
+def _planes(picture: np.ndarray, outside: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Divide the picture by its paper, channel by channel; return ink and luma."""
     flat = flatten(picture)
     if flat.ndim == 2:
-        flat[outside] = PAPER
+        flat[outside | _beyond(flat, scale)] = PAPER
         return flat, flat
     red, green, blue = cv2.split(flat)
     ink, luma = cv2.max(cv2.max(red, green), blue), cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY)
+    outside = outside | _beyond(ink, scale)
     ink[outside] = luma[outside] = PAPER
     return ink, luma
 
