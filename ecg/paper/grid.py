@@ -1,70 +1,212 @@
-"""Find the pitch of the millimetre grid in a picture of a page, from the spectra of its projections."""
+"""Find the millimetre grid in a picture of a page: its pitch, its turn and its perspective.
+
+Every tile of the picture gives the grid's two frequency vectors at its middle, from the peaks of its spectrum.
+They are the gradients of the page's millimetres, so that the perspective is fitted to them: no line is traced,
+and ink, folds and shadows spoil only the tiles on which they lie.
+"""
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-WIDTH_RANGE_MM = (165.0, 350.0)
-"""Paper that a picture's width may show; it tells 1 mm lines from 5 mm lines."""
-_STRIPS = 8
-"""Projections are taken over strips: over a whole side a slightly turned grid would average out."""
-_HARMONICS = np.arange(1, 6)
-"""Of 5 mm lines; the fifth is the 1 mm lines."""
-_STEP = 0.0004
-_PAD = 4
-_MAX_DARKNESS = 0.3
-"""Darker than this is ink, and counts no more than a strong grid line."""
+from ecg.paper.peaks import refine, vectors
+from ecg.paper.perspective import Perspective, fit_perspective
+from ecg.paper.spectrum import ANGLE_STEP, ANGLES, LOG_STEP, LOWEST, RINGS, TILE, Spectra, tile_spectra
+
+MIN_CONFIDENCE = 0.3
+"""Below this a grid is not believed."""
+WORKING_SIDE = 1280
+"""Longer pictures are reduced to this first: even there a 1 mm line is some 4 pixels from the next."""
+_PITCHES = (1.05, 13.0)
+"""Pixels per mm of the reduced picture within which the grid is sought."""
+_WIDTH_MM, _WIDTH_SPREAD = 285.0, 0.42
+"""Paper that a picture's longer side usually shows and the spread of its logarithm: tells 1 mm lines from 5 mm ones."""
+_CANDIDATES = 4
+_WINDOWS = ((7, 5), (4, 3), (2, 2))
+"""Rings and columns of the maps within which a tile's grid is sought around the expected one, round by round."""
+_CHANCE = 1.0
+"""Comb score that chance reaches."""
+_AGREES = 0.03
+"""Relative distance from the fit at which a tile still agrees with it."""
 
 
-def grid_pitch(flat: np.ndarray) -> tuple[float, float]:
-    """Estimate the resolution of a page from its grid.
+@dataclass(frozen=True)
+class Grid:
+    """The grid as found. Pixels are those of the picture given."""
+
+    pitch_x: float
+    """Pixels per mm along the grid's rows, at the middle of the tiles that agree."""
+    pitch_y: float
+    """The same along its columns."""
+    rotation_deg: float
+    """Turn of the grid's rows there, -45 to 45: positive where they fall to the right."""
+    homography: np.ndarray
+    """(3, 3) float64: picture pixel -> mm, the origin anywhere."""
+    vanishing: tuple[float, float]
+    """The homography's last row over its corner element, 1/px: (0, 0) without perspective."""
+    confidence: float
+    """0-1: how clearly the grid stood out."""
+    corners: np.ndarray
+    """(T, 4, 2) corners of the tiles in which the grid stood out."""
+
+
+def find_grid(image: np.ndarray) -> Grid:
+    """Find the millimetre grid in a picture.
 
     Args:
-        flat: float32 (H, W), brightness relative to the paper (1), of the channel that shows the grid best.
+        image: uint8, grey (H, W) or RGB (H, W, 3).
 
     Returns:
-        (pixels per mm, confidence 0-1). The first is meaningless where the second is near 0.
+        The best there is, even where there is none: its confidence says so.
     """
-    width = flat.shape[1]
-    pitches = np.exp(np.arange(np.log(width / WIDTH_RANGE_MM[1]), np.log(width / WIDTH_RANGE_MM[0]), _STEP))
-    dark = np.clip(1 - flat, 0, _MAX_DARKNESS)
-    coarsest = int(5 * pitches[-1])
-    score = sum(_comb_score(_spectrum(plane, coarsest), pitches) for plane in (dark, dark.T)) / 2
-    best = int(np.argmax(score))
-    return float(_refine(pitches, score, best)), _confidence(score, best)
+    plane, factor = reduce(_darkest(image), WORKING_SIDE)
+    spectra = tile_spectra(plane)
+    side = max(plane.shape)
+    tried = [_follow(spectra, _everywhere(spectra, place), _WINDOWS[:1], side) for place in _coarse(spectra, side)]
+    tried = sorted(tried, key=lambda one: -one.score)[:2]
+    best = max((_follow(spectra, one.perspective, _WINDOWS[1:], side) for one in tried), key=lambda one: one.score)
+    return _grid(spectra, best, plane.shape, factor)
 
 
-def _spectrum(dark: np.ndarray, coarsest: int) -> np.ndarray:
-    """Return the power spectrum of the columns' darkness over its local level (1 = nothing periodic), padded."""
-    strips = np.array_split(dark, _STRIPS)
-    rows = np.stack([strip.mean(axis=0) for strip in strips if len(strip)]).astype(np.float32)
-    rows -= cv2.blur(rows, (2 * coarsest + 1, 1), borderType=cv2.BORDER_REFLECT)
-    power = np.abs(np.fft.rfft(rows * np.hanning(rows.shape[1]), n=_PAD * rows.shape[1], axis=1)) ** 2
-    power = power.mean(axis=0)
-    # The level around a peak: a wide mean of the square roots, which single peaks hardly lift.
-    reach = 2 * (len(power) // 24) + 1
-    level = cv2.blur(np.sqrt(power)[None], (reach, 1), borderType=cv2.BORDER_REFLECT)[0] ** 2
-    return power / np.maximum(level, 1e-12)
+def reduce(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the picture with its longer side at most so long, and by how much it is smaller along x and y."""
+    height, width = image.shape[:2]
+    shrink = max(1.0, max(height, width) / longest)
+    if shrink == 1.0:
+        return image, np.ones(2)
+    size = max(1, round(width / shrink)), max(1, round(height / shrink))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.array([width, height]) / size
 
 
-def _comb_score(spectrum: np.ndarray, pitches: np.ndarray) -> np.ndarray:
-    """How strongly each pitch's five harmonics stand out, (pitches,)."""
-    # rfft of n padded samples has n // 2 + 1 bins; bin b is b / n cycles a pixel.
-    samples = 2 * (len(spectrum) - 1)
-    bins = _HARMONICS[:, None] / (5 * pitches) * samples
-    values = np.interp(bins, np.arange(len(spectrum)), spectrum, right=0.0)
-    return np.log1p(values).sum(axis=0)
+@dataclass(frozen=True)
+class _Fit:
+    """A candidate followed through all tiles."""
+
+    perspective: Perspective
+    agree: np.ndarray
+    """bool (T,)."""
+    near: np.ndarray
+    """bool (T,): where the page bends, these show the grid a little off the fit."""
+    clear: np.ndarray
+    """(T,) how clearly the peaks of the weaker axis stand out."""
+    score: float
 
 
-def _refine(pitches: np.ndarray, score: np.ndarray, best: int) -> float:
-    """Interpolate between the neighbours of the best pitch by a parabola."""
-    if not 0 < best < len(score) - 1:
-        return pitches[best]
-    before, at, after = score[best - 1:best + 2]
-    bend = before - 2 * at + after
-    return pitches[best] * np.exp(_STEP * (0.5 * (before - after) / bend if bend < 0 else 0.0))
+def _coarse(spectra: Spectra, side: int) -> list[tuple[float, float, float, float]]:
+    """Return the likeliest grids: (ring, column) of the maps for the first axis and for the second."""
+    combs = np.maximum(spectra.comb, 0)
+    wide = np.stack([cv2.dilate(comb, np.ones((3, 3), np.uint8)) for comb in combs]).mean(axis=0)
+    turned = np.roll(wide, -ANGLES // 2, axis=1)
+    # Perspective turns and stretches one axis against the other.
+    kernel = np.ones((2 * round(0.12 / LOG_STEP) + 1, 2 * round(7 / ANGLE_STEP) + 1), np.uint8)
+    slack = 0.3 * cv2.dilate(_ring_wrapped(turned), kernel)[:, 8:-8] + 0.7 * cv2.dilate(
+        _ring_wrapped(turned), np.ones((5, 5), np.uint8))[:, 8:-8]
+    score = np.minimum(wide, slack) * 1.5 + 0.25 * (wide + slack)
+    pitch = 1 / (5 * LOWEST * np.exp(LOG_STEP * np.arange(RINGS)))
+    score *= _prior(pitch, side)[:, None] * _upright(ANGLE_STEP * np.arange(ANGLES) - 90)
+    score[(pitch < _PITCHES[0]) | (pitch > _PITCHES[1])] = 0
+    score[:, :ANGLES // 4] = 0
+    score[:, 3 * ANGLES // 4 + 1:] = 0
+    found = []
+    for _ in range(_CANDIDATES):
+        ring, column = np.unravel_index(int(score.argmax()), score.shape)
+        found.append((ring, column, *_partner(turned, ring, column)))
+        score[max(0, ring - 7):ring + 8, max(0, column - 6):column + 7] = 0
+    return found
 
 
-def _confidence(score: np.ndarray, best: int) -> float:
-    """How far the best score stands out from those of other pitches, as 0-1."""
-    spread = 1.4826 * np.median(np.abs(score - np.median(score))) + 0.3
-    return float(np.clip(((score[best] - np.median(score)) / spread - 3.0) / 6.0, 0.0, 1.0))
+def _partner(turned: np.ndarray, ring: int, column: int) -> tuple[int, int]:
+    """Return the ring and the column of the best second axis near the place at right angles to the first."""
+    up, aside = 6, 5
+    rows = np.arange(max(0, ring - up), min(RINGS, ring + up + 1))
+    columns = np.arange(column - aside, column + aside + 1)
+    part = turned[np.ix_(rows, columns % ANGLES)]
+    # Of equals the nearest to the square.
+    part = part - 0.02 * part.max() * (np.abs(rows - ring)[:, None] + np.abs(columns - column)[None])
+    i, j = np.unravel_index(int(part.argmax()), part.shape)
+    return int(rows[i]), int(columns[j]) + ANGLES // 2
+
+
+def _ring_wrapped(table: np.ndarray) -> np.ndarray:
+    return np.concatenate([table[:, -8:], table, table[:, :8]], axis=1)
+
+
+def _upright(angle: np.ndarray) -> np.ndarray:
+    """Return the trust in a turn in degrees: the crossings of lines form a grid of their own at 45 degrees."""
+    return 1 - 0.4 * (angle / 45) ** 2
+
+
+def _prior(pitch: np.ndarray, side: int) -> np.ndarray:
+    return np.exp(-0.5 * (np.log(side / pitch / _WIDTH_MM) / _WIDTH_SPREAD) ** 2) * 0.8 + 0.2
+
+
+def _darkest(image: np.ndarray) -> np.ndarray:
+    """Return the darkest channel of each pixel: a grid of any colour is dark in one."""
+    if image.ndim == 2:
+        return image
+    red, green, blue = cv2.split(image)
+    return cv2.min(cv2.min(red, green), blue)
+
+
+def _everywhere(spectra: Spectra, place: tuple[float, float, float, float]) -> Perspective:
+    """Return the flat page on which each tile has the same grid."""
+    terms = 5 * np.concatenate([vectors(*place[:2]), vectors(*place[2:])])
+    return Perspective(np.concatenate([terms, np.zeros(2)]), spectra.centres.mean(axis=0))
+
+
+def _follow(spectra: Spectra, start: Perspective, windows: tuple[tuple[int, int], ...], side: int) -> _Fit:
+    """Refine a candidate in every tile and fit the perspective, once for each window."""
+    tiles, middle, perspective = len(spectra.centres), start.middle, start
+    expected = start.gradients(spectra.centres) / 5
+    for up, aside in windows:
+        found, clear, comb = refine(spectra, expected, up, aside)
+        comb = np.clip(comb - _CHANCE, 0, 6)
+        weight = comb.min(axis=1, keepdims=True) + 0.25 * comb
+        perspective = fit_perspective(spectra.centres, 5 * found, weight, middle,
+                                      start=None if (up, aside) == _WINDOWS[0] else perspective)
+        expected = perspective.gradients(spectra.centres) / 5
+    away = np.linalg.norm(found - expected, axis=2) / np.linalg.norm(expected, axis=2)
+    agree = (away < (_AGREES if len(windows) > 1 else 2 * _AGREES)).all(axis=1) & (comb > 0).all(axis=1)
+    near = (away < 4 * _AGREES).all(axis=1) & (comb > 1.5).all(axis=1)
+    pitch = 1 / np.sqrt(np.abs(np.linalg.det(perspective.gradients(middle[None])[0])))
+    turn = np.rad2deg(np.arctan2(perspective.terms[1], perspective.terms[0]))
+    score = float((agree * comb.mean(axis=1)).sum() / tiles * _prior(pitch, side) * _upright(turn))
+    return _Fit(perspective, agree, near, clear.min(axis=1), score)
+
+
+def _grid(spectra: Spectra, fit: _Fit, shape: tuple[int, int], factor: np.ndarray) -> Grid:
+    """State a fit in pixels of the picture given."""
+    chosen = fit.agree if fit.agree.any() else np.ones(len(fit.agree), bool)
+    middle = spectra.centres[chosen].mean(axis=0)
+    homography = fit.perspective.homography() @ np.diag([1 / factor[0], 1 / factor[1], 1.0])
+    pitch_x, pitch_y, rotation = local_scale(homography, middle * factor)
+    half = np.minimum(TILE, shape[::-1]) / 2
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
+    shown = chosen | fit.near
+    corners = (spectra.centres[shown][:, None] + square) * factor
+    vanishing = homography[2, :2] / homography[2, 2]
+    return Grid(pitch_x, pitch_y, rotation, homography, (float(vanishing[0]), float(vanishing[1])),
+                _confidence(fit), corners)
+
+
+def local_scale(homography: np.ndarray, point: np.ndarray) -> tuple[float, float, float]:
+    """Return pixels per mm along x and y and the turn of x in degrees at a point of the picture.
+
+    Args:
+        homography: (3, 3) picture pixel -> mm.
+        point: (2,) x, y in pixels.
+    """
+    x, y, w = homography @ np.array([*point, 1.0])
+    gradient = (homography[:2, :2] - np.outer([x / w, y / w], homography[2, :2])) / w
+    along = np.linalg.inv(gradient)
+    turn = np.rad2deg(np.arctan2(along[1, 0], along[0, 0]))
+    return float(np.hypot(*along[:, 0])), float(np.hypot(*along[:, 1])), float(turn)
+
+
+def _confidence(fit: _Fit) -> float:
+    """Return 0-1 from how many tiles agree and how clearly."""
+    if fit.agree.sum() < 3:
+        return 0.0
+    clear = float(np.clip(np.quantile(fit.clear[fit.agree], 0.5) / 0.6, 0, 1))
+    return clear * float(np.clip(fit.agree.mean() / 0.4, 0, 1))

@@ -10,7 +10,7 @@ import pytest
 from ecg.paper.files import read_image
 from ecg.paper.full_page import HEADER_MM, block_left, draw_full_page
 from ecg.paper.layout import layout
-from ecg.paper.locate import MIN_CONFIDENCE, to_canonical
+from ecg.paper.locate import MIN_CONFIDENCE, NoGridError, to_canonical
 from ecg.paper.page import CLEAN, Renderer
 from tests.ecg.paper.signals import beats_uv
 
@@ -103,10 +103,9 @@ def test_without_a_grid_the_ink_gives_the_scale():
     np.full((300, 500), 255, np.uint8), np.zeros((300, 500, 3), np.uint8),
     np.random.default_rng(0).integers(0, 256, (300, 500, 3)).astype(np.uint8),
     np.tile(np.arange(500) % 256, (300, 1)).astype(np.uint8), np.full((2000, 130), 200, np.uint8)])
-def test_pictures_of_no_page_get_no_confidence(image):
-    located = to_canonical(image, **PAGE)
-    assert located.image.shape == (256, 512) and located.confidence < MIN_CONFIDENCE
-    assert np.isfinite(located.box).all() and located.px_per_mm_found > 0
+def test_pictures_of_no_page_are_refused(image):
+    with pytest.raises(NoGridError, match="no ECG grid here: "):
+        to_canonical(image, **PAGE)
 
 
 @pytest.mark.parametrize("image", [np.zeros((300, 500)), np.zeros((300, 500, 4), np.uint8),

@@ -1,0 +1,144 @@
+"""A picture of a page straightened: millimetres square and upright, light and paper colour gone."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+PAPER = 220
+"""Grey level of bare paper after the light is divided out; what is lighter has room up to 255."""
+_MOST_MM = 520.0
+"""A side longer than this shows more than the page."""
+_AROUND_MM = 22.0
+"""Paper kept around the tiles in which the grid stood out."""
+_DARK = 0.75
+"""Over several mm, anything darker is not paper."""
+
+
+@dataclass(frozen=True)
+class Straight:
+    """The page at `scale` pixels per mm."""
+
+    ink: np.ndarray
+    """uint8 (H, W): the lightest channel over the paper, on which a coloured grid is faint."""
+    luma: np.ndarray
+    """uint8 (H, W): brightness over the paper."""
+    scale: float
+    homography: np.ndarray
+    """(3, 3) float64: picture pixel -> pixel of these planes, both continuous."""
+
+    def turned(self, quarters: int) -> "Straight":
+        """Return the page turned counterclockwise by so many quarters."""
+        planes = self.ink, self.luma
+        matrix = np.eye(3)
+        height, width = self.ink.shape
+        for _ in range(quarters % 4):
+            # (x, y) goes to (y, width - x).
+            matrix = np.array([[0, 1, 0], [-1, 0, width], [0, 0, 1.0]]) @ matrix
+            height, width = width, height
+        planes = [np.ascontiguousarray(np.rot90(plane, quarters % 4)) for plane in planes]
+        return Straight(*planes, self.scale, matrix @ self.homography)
+
+
+def straighten(image: np.ndarray, homography: np.ndarray, scale: float, *,
+               corners: np.ndarray | None = None) -> Straight:
+    """Draw the page as its homography says.
+
+    Args:
+        image: uint8, grey (H, W) or RGB (H, W, 3).
+        homography: (3, 3) picture pixel -> mm.
+        scale: pixels per mm wanted.
+        corners: (T, 4, 2) of the parts of the picture that show the page; without them, all.
+    """
+    height, width = image.shape[:2]
+    whole = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
+    shown = whole if corners is None else _hull(corners)
+    outline = map_points(homography, shown)
+    around = 0.0 if corners is None else _AROUND_MM
+    low, high = outline.min(axis=0) - around, outline.max(axis=0) + around
+    sides = np.minimum(high - low, _MOST_MM)
+    low = (low + high) / 2 - sides / 2
+    size = tuple(int(np.ceil(side * scale)) for side in sides)
+    matrix = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]]) @ homography
+    planes = _warp(image, matrix, size)
+    outside = _outside(matrix, whole, shown if corners is not None else None, size, around * scale)
+    return Straight(*_planes(planes, outside, scale), scale, matrix)
+
+
+def map_points(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Map points, (..., 2), by a homography, (3, 3)."""
+    mapped = np.concatenate([points, np.ones((*points.shape[:-1], 1))], axis=-1) @ homography.T
+    # Beyond the horizon there is no page: such points are held far off.
+    return mapped[..., :2] / np.maximum(mapped[..., 2:], 0.15 * abs(homography[2, 2]))
+
+
+def _hull(corners: np.ndarray) -> np.ndarray:
+    return cv2.convexHull(corners.reshape(-1, 2).astype(np.float32)).reshape(-1, 2).astype(float)
+
+
+def _warp(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Sample the picture; where it is much finer than wanted, after averaging."""
+    fine = np.sqrt(max(abs(np.linalg.det(np.linalg.inv(matrix)[:2, :2])), 1e-6))
+    if fine > 1.8:
+        reduced = max(1, round(image.shape[1] / fine * 1.25)), max(1, round(image.shape[0] / fine * 1.25))
+        matrix = matrix @ np.diag([image.shape[1] / reduced[0], image.shape[0] / reduced[1], 1.0])
+        image = cv2.resize(image, reduced, interpolation=cv2.INTER_AREA)
+    # Pixel i covers [i, i + 1): its centre is i + 0.5, for cv2 it is i.
+    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    return cv2.warpPerspective(image, np.linalg.inv(half) @ matrix @ half, size, flags=cv2.INTER_LINEAR,
+                               borderMode=cv2.BORDER_REPLICATE)
+
+
+def _outside(matrix: np.ndarray, whole: np.ndarray, shown: np.ndarray | None, size: tuple[int, int],
+             around: float) -> np.ndarray:
+    """Return where the picture, or the page on it, does not reach: bool (H, W)."""
+    inside = np.zeros(size[::-1], np.uint8)
+    cv2.fillConvexPoly(inside, np.round(map_points(matrix, whole)).astype(np.int32), 1)
+    if shown is not None:
+        page = np.zeros(size[::-1], np.uint8)
+        outline = np.round(map_points(matrix, shown)).astype(np.int32)
+        cv2.fillConvexPoly(page, outline, 1)
+        cv2.polylines(page, [outline], True, 1, max(1, round(2 * around)))
+        inside &= page
+    return inside == 0
+
+
+def _beyond(ink: np.ndarray, scale: float) -> np.ndarray:
+    """Return where something large is dark, such as the table under the page: bool (H, W), some mm around it too."""
+    height, width = ink.shape
+    step = max(1, round(scale))
+    dark = cv2.resize(ink, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
+    dark = cv2.morphologyEx(cv2.compare(dark, _DARK * PAPER, cv2.CMP_LT), cv2.MORPH_OPEN, np.ones((4, 4), np.uint8))
+    if not dark.any():
+        return np.zeros(ink.shape, bool)
+    return cv2.resize(cv2.dilate(dark, np.ones((7, 7), np.uint8)), (width, height),
+                      interpolation=cv2.INTER_NEAREST) > 0
+
+
+def _planes(picture: np.ndarray, outside: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Divide the picture by its paper, channel by channel; return ink and luma."""
+    flat = flatten(picture)
+    if flat.ndim == 2:
+        flat[outside | _beyond(flat, scale)] = PAPER
+        return flat, flat
+    red, green, blue = cv2.split(flat)
+    ink, luma = cv2.max(cv2.max(red, green), blue), cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY)
+    outside = outside | _beyond(ink, scale)
+    ink[outside] = luma[outside] = PAPER
+    return ink, luma
+
+
+def flatten(picture: np.ndarray) -> np.ndarray:
+    """Divide a picture by its paper, each channel: uint8, paper `PAPER`, ink towards 0, whatever the light."""
+    height, width = picture.shape[:2]
+    coarse = cv2.resize(picture, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
+    paper = cv2.dilate(coarse, np.ones((5, 5), np.uint8))
+    paper = cv2.GaussianBlur(paper, (0, 0), 3)
+    paper = cv2.resize(cv2.max(paper, np.full_like(paper, 16)), (width, height), interpolation=cv2.INTER_LINEAR)
+    return cv2.divide(picture, paper, scale=PAPER)
+
+
+def level_at(share: float, plane: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Return the grey level below which this share of a plane lies (of a mask's pixels), by its histogram."""
+    counts = cv2.calcHist([plane], [0], mask, [256], [0, 256]).ravel()
+    return float(np.searchsorted(np.cumsum(counts), share * counts.sum()))

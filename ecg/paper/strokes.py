@@ -1,0 +1,87 @@
+"""The ink of a straightened page as connected pieces: traces are wide, letters small, rules flat."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ecg.paper.straight import PAPER, level_at
+
+STROKE_MM = 20.0
+"""Connected ink at least this wide is a trace."""
+_LETTER_MM, _TALLEST_MM = 5.0, 60.0
+_THICK_MM = 1.3
+_JOIN_MM = 0.4
+_RULE_MM = 60.0
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """Dark pixels and the connected pieces that they form."""
+
+    mask: np.ndarray
+    """bool (H, W)."""
+    labels: np.ndarray
+    widths: np.ndarray
+    heights: np.ndarray
+    areas: np.ndarray
+    middles: np.ndarray
+    """Mean image row of each piece."""
+    scale: float
+
+    def wide(self) -> np.ndarray:
+        """The ink of pieces as wide as traces, ruled lines left out, bool (H, W)."""
+        return self.pieces(self.are_wide())
+
+    def are_wide(self) -> np.ndarray:
+        """Which pieces may be traces, bool (pieces,)."""
+        wide = (self.widths >= STROKE_MM * self.scale) & (self.widths > 0.7 * self.heights)
+        full = self.areas / np.maximum(self.widths * self.heights, 1)
+        high = self.heights / self.scale
+        rule = (self.widths > 120 * self.scale) & ((high < 1.6) | (high < 3.5) & (full > 0.5))
+        # Letters that touch fill their line; a trace as low as a line of text is mostly paper.
+        text = (high > 1.8) & (high < 6.5) & (full > 0.36)
+        return wide & ~rule & ~text
+
+    def along(self, rows: np.ndarray, reach: float, otherwise: np.ndarray) -> np.ndarray:
+        """The ink of pieces wider than letters whose middle lies within `reach` of one of the rows."""
+        if not len(rows):
+            return otherwise
+        away = np.abs(self.middles[:, None] - rows[None]).min(axis=1)
+        fits = (self.widths >= _LETTER_MM * self.scale) & (self.heights < _TALLEST_MM * self.scale)
+        return self.pieces(fits & (away <= reach)) | otherwise
+
+    def pieces(self, keep: np.ndarray) -> np.ndarray:
+        """The ink of chosen pieces, bool (H, W)."""
+        keep = keep.copy()
+        keep[0] = False
+        return keep[self.labels] & self.mask
+
+
+def find_strokes(ink: np.ndarray, scale: float) -> Strokes:
+    """Find the ink: darker than half way between the paper and the darkest hundredth.
+
+    What is thicker than any pen, such as rules, column marks and the table under the page, is left out before.
+
+    Args:
+        ink: uint8 (H, W), paper at `PAPER`.
+        scale: pixels per mm.
+    """
+    side = max(5, round(_THICK_MM * scale))
+    core = cv2.compare(ink, (PAPER + level_at(0.005, ink)) / 2, cv2.CMP_LT)
+    thick = cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    thin = cv2.dilate(thick, np.ones((side, side), np.uint8)) == 0
+    if thin.any():
+        dark = level_at(0.01, ink, thin.astype(np.uint8))
+        mask = thin & (ink < (PAPER + dark) / 2)
+    else:
+        mask = core > 0
+    # No heart draws a line as straight as a ruler over more than two seconds.
+    ruled = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((1, round(_RULE_MM * scale)), np.uint8))
+    if ruled.any():
+        mask = mask & (cv2.dilate(ruled, np.ones((5, 3), np.uint8)) == 0)
+    reach = max(2, round(_JOIN_MM * scale)) + 1
+    joined = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+    _, labels, stats, centres = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_16U)
+    return Strokes(mask, labels, stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT],
+                   stats[:, cv2.CC_STAT_AREA], centres[:, 1], scale)
