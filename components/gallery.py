@@ -17,8 +17,8 @@ from ecg.sources.simulated import plan, simulate
 
 RATE = 100.0
 MICROVOLTS_A_STEP = 5
-WIDTH = 900
-"""Pixels of a picture in the gallery."""
+WIDTH, QUALITY = 760, 80
+"""Pixels across a picture of the gallery, and its JPEG quality."""
 _BASE = PageOptions(dpi=150)
 
 
@@ -45,7 +45,7 @@ def run(*, out: Path, seed: int) -> GalleryResult:
                 lines += ["", f"## {heading}"]
             file = f"{number:02d}-{name.replace('+', 'p')}.jpg"
             page = draw_page(signal, sampling_rate=RATE, options=options, record=name)
-            write_picture(scratch / file, _smaller(page.rgb), dpi=page.labels.px_per_mm * 25.4)
+            write_picture(scratch / file, _smaller(page.rgb), dpi=72, quality=QUALITY)
             lines += ["", f"{name}: `{command(options)}`", "", f"![{name}]({file})"]
         (scratch / "README.md").write_text("\n".join(lines) + "\n")
     return GalleryResult(len(wanted))

@@ -11,16 +11,16 @@ from ecg.paper.png import IndexedPage, encode_png
 
 FORMATS = {"png": "PNG", "jpg": "JPEG", "tiff": "TIFF", "pdf": "PDF"}
 """Endings, and what Pillow calls them."""
-JPEG_QUALITY = 92
 
 
-def write_picture(path: Path | str, image: np.ndarray | IndexedPage, *, dpi: float) -> None:
+def write_picture(path: Path | str, image: np.ndarray | IndexedPage, *, dpi: float, quality: int = 92) -> None:
     """Write a picture whole or not at all; the path's ending says as what.
 
     Args:
         path: of the file, ending in one of `FORMATS`.
         image: an `IndexedPage`, RGB (H, W, 3) or grey (H, W), uint8.
         dpi: that the file states; a PDF's page has the size that it gives.
+        quality: of a JPEG, 1-95.
 
     Raises:
         ValueError: another ending.
@@ -30,13 +30,13 @@ def write_picture(path: Path | str, image: np.ndarray | IndexedPage, *, dpi: flo
     if ending not in FORMATS:
         raise ValueError(f"{path}: a picture ends in one of {', '.join(FORMATS)}")
     scratch = path.with_name(f".{path.name}.writing")
-    scratch.write_bytes(encode_png(image) if ending == "png" else _encode(image, FORMATS[ending], dpi))
+    scratch.write_bytes(encode_png(image) if ending == "png" else _encode(image, FORMATS[ending], dpi, quality))
     os.replace(scratch, path)
 
 
-def _encode(image: np.ndarray | IndexedPage, kind: str, dpi: float) -> bytes:
+def _encode(image: np.ndarray | IndexedPage, kind: str, dpi: float, quality: int) -> bytes:
     picture = Image.fromarray(image.rgb() if isinstance(image, IndexedPage) else image)
-    options = {"JPEG": {"quality": JPEG_QUALITY, "dpi": (dpi, dpi)}, "PDF": {"resolution": dpi},
+    options = {"JPEG": {"quality": quality, "dpi": (dpi, dpi)}, "PDF": {"resolution": dpi},
                "TIFF": {"compression": "tiff_deflate", "dpi": (dpi, dpi)}}[kind]
     out = io.BytesIO()
     picture.save(out, kind, **options)

@@ -75,6 +75,9 @@ MISTAKES = [
     ("bench nothing", "no benchmark is called 'nothing'"),
     ("pipeline run", "ingest.data: data/simulated is no folder"),
     ("pipeline submit --host http://127.0.0.1:9", "http://127.0.0.1:9: no Kubeflow Pipelines server answers"),
+    ("page nothing -o out", "nothing: no such record"),
+    ("locate nothing.png --layout 9x9", "unknown layout '9x9'"),
+    ("gallery -o .", "not written by"),
 ]
 
 

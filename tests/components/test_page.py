@@ -117,3 +117,54 @@ def test_paths_without_records_are_named(tmp_path, capsys):
     for path, message in (("empty", "no WFDB record"), ("nothing", "no such record")):
         assert main(["page", str(tmp_path / path), "-o", str(tmp_path / "out")]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_locate_says_what_it_found_and_shows_it(records, tmp_path, capsys):
+    main(["page", str(records / "a" / "one"), "-o", str(tmp_path / "pages"), "--capture", "photo", "--dpi", "150",
+          "--labels", "--seed", "2"])
+    labels = json.loads((tmp_path / "pages" / "one.json").read_text())
+    (tmp_path / "pages" / "one.masks.png").unlink()
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "pages" / "noise.png"), noise)
+    capsys.readouterr()
+    assert main(["locate", str(tmp_path / "pages"), "-o", str(tmp_path / "found"), "--json",
+                 str(tmp_path / "found.json")]) == 2
+    said = capsys.readouterr().out
+    assert "no ECG grid here" in said and "grid" in said.splitlines()[-1]
+    refused, found = json.loads((tmp_path / "found.json").read_text())
+    assert "error" in refused and found["scale_from"] == "grid" and found["rows"] == 4
+    assert found["px_per_mm"] == pytest.approx(labels["px_per_mm"], rel=0.02)
+    names = sorted(p.name for p in (tmp_path / "found").iterdir())
+    assert names == ["one.overlay.png", "one.page.png"]
+    picture, overlaid = (cv2.imread(str(tmp_path / f)) for f in ("pages/one.png", "found/one.overlay.png"))
+    assert overlaid.shape == picture.shape and (overlaid != picture).any()
+
+
+def test_the_gallery_shows_every_choice(tmp_path):
+    from components.gallery import run
+    from ecg.paper.capture import CAPTURES
+    from ecg.paper.layout import LAYOUTS
+    from ecg.paper.print_style import STYLES
+
+    result = run(out=tmp_path / "gallery", seed=7)
+    shown = (tmp_path / "gallery" / "README.md").read_text()
+    for name in (*LAYOUTS, *STYLES, *(kind for kind in CAPTURES if kind != "clean")):
+        assert f"![{name}](" in shown, name
+    pictures = list((tmp_path / "gallery").glob("*.jpg"))
+    assert len(pictures) == result.pictures and all(p.name in shown for p in pictures)
+    commands = [line.split("`")[1] for line in shown.splitlines() if "`vizecg page" in line]
+    assert len(commands) == result.pictures
+
+
+def test_the_gallerys_commands_draw_its_pictures(records, tmp_path):
+    from components.gallery import command
+    from ecg.paper.draw import PageOptions, draw_page
+
+    options = PageOptions(layout="6x2", mm_per_s=50.0, half_gain_v=True, sequential=False, capture="scan", dpi=72, seed=9)
+    words = command(options).replace("RECORD", str(records / "a" / "one")).replace("OUT", str(tmp_path)).split()
+    assert main(words[1:]) == 0
+    from ecg.sources.wfdb_files import read_leads
+
+    signal, rate, _ = read_leads(records / "a" / "one")
+    expected = draw_page(signal * 1000, sampling_rate=rate, options=options, record="one")
+    assert np.array_equal(cv2.imread(str(tmp_path / "one.png"))[..., ::-1], expected.rgb)
