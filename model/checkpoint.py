@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from model.network import VizECGNet
+from model.baselines import Network, build
 from model.params import ModelParams, PageParams, from_dict
 
 SCHEMA_VERSION = 1
 
 
-def save_checkpoint(folder: Path, net: VizECGNet, *, meta: dict, history: list[dict]) -> None:
+def save_checkpoint(folder: Path, net: Network, *, meta: dict, history: list[dict]) -> None:
     """Write `model.pt`, `model.json` and `history.json` into a folder that exists.
 
     Args:
@@ -27,7 +27,7 @@ def save_checkpoint(folder: Path, net: VizECGNet, *, meta: dict, history: list[d
     (folder / "history.json").write_text(json.dumps(history, indent=1) + "\n")
 
 
-def load_checkpoint(folder: Path | str) -> tuple[VizECGNet, dict]:
+def load_checkpoint(folder: Path | str) -> tuple[Network, dict]:
     """Read a checkpoint folder: the network in eval mode, and what `model.json` says.
 
     Raises:
@@ -38,7 +38,7 @@ def load_checkpoint(folder: Path | str) -> tuple[VizECGNet, dict]:
     if meta.get("schema") != SCHEMA_VERSION:
         raise ValueError(f"{folder}/model.json: field schema is {meta.get('schema')!r}, this version reads "
                          f"{SCHEMA_VERSION}; train again")
-    net = VizECGNet(from_dict(ModelParams, meta["model"], "model"), classes=len(meta["label_names"]))
+    net = build(from_dict(ModelParams, meta["model"], "model"), classes=len(meta["label_names"]))
     from_dict(PageParams, meta["page"], "page")
     try:
         net.load_state_dict(torch.load(folder / "model.pt", map_location="cpu", weights_only=True))

@@ -1,10 +1,13 @@
 """Probabilities of many pages, a batch at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from model.network import ink
+from model.task import Batch
 
 
 def predict_pages(reader: Callable[[Tensor], Tensor], pages: np.ndarray, *, batch_size: int) -> np.ndarray:
@@ -38,6 +41,17 @@ def predict_pages(reader: Callable[[Tensor], Tensor], pages: np.ndarray, *, batc
         raise ValueError(f"pages: the reader gives {probabilities[row].tolist()} for page {row}, not probabilities; "
                          "train the model again")
     return probabilities
+
+
+def predict_batches(net: torch.nn.Module, batches: Iterable[Batch], *,
+                    device: torch.device | str = "cpu") -> np.ndarray:
+    """Predict with any network from what it reads, pages or signals or both: float32 probabilities (N, C)."""
+    net.eval()
+    with torch.inference_mode():
+        parts = [torch.sigmoid(net(ink(batch.pages.to(device)),
+                                   batch.signals.to(device) if "signal" in net.reads else None).image).float().cpu()
+                 for batch in batches]
+    return torch.cat(parts).numpy()
 
 
 def _device(reader: Callable[[Tensor], Tensor]) -> torch.device:

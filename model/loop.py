@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from model.baselines import Network
 from model.checkpoint import load_state, save_state
 from model.data import PageSource, page_scale
-from model.inference import predict_pages
+from model.inference import predict_batches
 from model.metrics import auroc
-from model.network import PageReader, VizECGNet
 from model.params import TrainParams
 from model.task import Batch, DistillationTask
 
@@ -24,7 +24,7 @@ from model.task import Batch, DistillationTask
 class Trained:
     """What a training leaves: the weights to ship and one dict an epoch."""
 
-    net: VizECGNet
+    net: Network
     history: list[dict]
 
 
@@ -41,7 +41,7 @@ class Trainer:
         signature: what the run depends on; a state with another signature is refused.
     """
 
-    def __init__(self, net: VizECGNet, *, train: PageSource, validate: PageSource, params: TrainParams, seed: int,
+    def __init__(self, net: Network, *, train: PageSource, validate: PageSource, params: TrainParams, seed: int,
                  state: Path | None, signature: str):
         self.params, self.train, self.validate, self.state, self.signature = params, train, validate, state, signature
         torch.manual_seed(seed)
@@ -65,7 +65,7 @@ class Trainer:
                 self._save()
         return Trained(self.shipped(), self.history)
 
-    def shipped(self) -> VizECGNet:
+    def shipped(self) -> Network:
         """Return the weights that are evaluated and shipped: the average where there is one."""
         return self.average.module if self.average else self.task.net
 
@@ -109,14 +109,12 @@ class Trainer:
             mean.copy_(now)
 
     def _watch(self) -> float:
-        """Return the macro AUROC of the image alone on clean validation pages, with the weights to ship."""
-        reader = PageReader(self.shipped())
+        """Return the macro AUROC on clean validation pages, of the weights to ship; VizECGNet reads the page alone."""
         renderer = self.validate.renderer()
         chunks = np.array_split(np.arange(len(self.validate)), max(1, len(self.validate) // 64))
-        probabilities = np.concatenate([
-            predict_pages(lambda pages: reader(pages.to(self.device)),
-                          self.validate.draw(chunk, epoch=0, renderer=renderer).pages.numpy(), batch_size=64)
-            for chunk in chunks])
+        probabilities = predict_batches(
+            self.shipped(), (self.validate.draw(chunk, epoch=0, renderer=renderer) for chunk in chunks),
+            device=self.device)
         scores = [auroc(self.validate.targets[:, c], probabilities[:, c]) for c in range(probabilities.shape[1])]
         return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
 

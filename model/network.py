@@ -84,6 +84,9 @@ class VizECGNet(nn.Module):
         classes: number of findings C.
     """
 
+    reads = ("page",)
+    """What it needs at inference."""
+
     def __init__(self, params: ModelParams, *, classes: int):
         super().__init__()
         self.params, self.classes = params, classes
@@ -119,6 +122,10 @@ class VizECGNet(nn.Module):
         return Predictions(z_image, z_signal, self.head_image(Tokens(informed_image, h_image.shape)),
                            self.head_signal(Tokens(informed_signal, h_signal.shape)))
 
+    def page_path(self) -> nn.Module:
+        """What turns a page alone, (B, 1, H, W), into logits (B, C)."""
+        return nn.Sequential(self.image, self.head_image)
+
     @torch.no_grad()
     def start_from_prevalence(self, prevalence: Tensor) -> None:
         """Set the heads' bias to the log-odds of each finding, (C,), so that training starts at the base rate."""
@@ -131,13 +138,13 @@ class VizECGNet(nn.Module):
 class PageReader(nn.Module):
     """What is shipped: canonical pages, uint8 (B, H, W), to probabilities, float32 (B, C)."""
 
-    def __init__(self, net: VizECGNet):
+    def __init__(self, net: nn.Module):
         super().__init__()
-        self.image, self.head = net.image, net.head_image
+        self.path = net.page_path()
         self.eval()
 
     def forward(self, pages_bhw: Tensor) -> Tensor:
-        return torch.sigmoid(self.head(self.image(ink(pages_bhw))))
+        return torch.sigmoid(self.path(ink(pages_bhw)))
 
 
 def ink(pages_bhw: Tensor) -> Tensor:

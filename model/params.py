@@ -92,6 +92,9 @@ class RenderParams:
 class ModelParams:
     """The network; every part has a switch."""
 
+    architecture: Literal["vizecgnet", "resnet1d_wang", "xresnet1d101", "inceptiontime", "vit1d", "resnet2d",
+                          "efficientnet2d", "convnext2d", "late_fusion"] = "vizecgnet"
+    """VizECGNet, or a baseline, to which nothing else of this section applies."""
     image_widths: tuple[int, ...] = (24, 48, 96, 192)
     image_depths: tuple[int, ...] = (1, 2, 2, 2)
     signal_widths: tuple[int, ...] = (64, 96, 128, 192)

@@ -13,10 +13,10 @@ from components.lineage import lineage, params_hash
 from components.progress import say, track
 from components.tracking import flat_params, start_run
 from ecg.records import RecordStore, write_beside
+from model.baselines import build
 from model.checkpoint import checkpoint_digest, read_json, save_checkpoint
 from model.data import PageSource
 from model.loop import Trained, Trainer
-from model.network import VizECGNet
 from model.params import ModelParams, PageParams, TrackingParams, TrainParams, as_dict
 
 LOGGED = ("loss", "loss_cls", "loss_kd", "validate_auroc", "learning_rate", "images_per_second", "page_scale")
@@ -57,7 +57,7 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
     signature = _signature(store, params, model, page, seed)
     state_file = _state_file(state, signature, resume)
     torch.manual_seed(seed)
-    net = VizECGNet(model, classes=len(store.label_names))
+    net = build(model, classes=len(store.label_names))
     net.start_from_prevalence(torch.from_numpy(train.targets.mean(axis=0)))
     trainer = Trainer(net, train=train, validate=validate, params=params, seed=seed, state=state_file,
                       signature=signature)

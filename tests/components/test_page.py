@@ -160,7 +160,8 @@ def test_the_gallerys_commands_draw_its_pictures(records, tmp_path):
     from components.gallery import command
     from ecg.paper.draw import PageOptions, draw_page
 
-    options = PageOptions(layout="6x2", mm_per_s=50.0, half_gain_v=True, sequential=False, capture="scan", dpi=72, seed=9)
+    options = PageOptions(layout="6x2", mm_per_s=50.0, half_gain_v=True, sequential=False, capture="scan", dpi=72,
+                          seed=9)
     words = command(options).replace("RECORD", str(records / "a" / "one")).replace("OUT", str(tmp_path)).split()
     assert main(words[1:]) == 0
     from ecg.sources.wfdb_files import read_leads
