@@ -12,6 +12,7 @@ from ecg.paper.header import Header, invent_header
 from ecg.paper.layout import LAYOUTS, layout
 from ecg.paper.print_style import STYLES, SheetStyle, sample_layout, sample_sheet_style, sheet_style
 from ecg.paper.sheet import INK_LEVELS, draw_sheet
+from tests.ecg.paper.oracle import coverage
 from tests.ecg.paper.signals import beats_uv
 
 LAYOUT = layout("3x4+1R")
@@ -236,3 +237,15 @@ def test_bad_arguments_are_named(options, message):
 def test_bad_styles_are_named(text, message):
     with pytest.raises(ValueError, match=message):
         sheet_style(text, np.random.default_rng(0))
+
+
+def test_a_sheets_ink_is_exact_within_two_grey_levels():
+    drawn = sheet(dpi=200, style=SheetStyle(grid="none", names="none", pulse="none", header=False, footer=False))
+    want = np.zeros(drawn.page.plane.shape)
+    for trace in drawn.labels.traces:
+        x, y = trace.points.T
+        covered = coverage(y, x0=x[0], dx=(x[-1] - x[0]) / (len(x) - 1), radius=drawn.labels.pen_px / 2,
+                           height=want.shape[0], width=want.shape[1], over=4)
+        want = want + (1 - want) * covered
+    difference = np.abs(ink(drawn) / (INK_LEVELS - 1) - want) * 255
+    assert difference[want > 0].mean() <= 2 and difference.max() < 64
