@@ -123,6 +123,12 @@ class Layout:
                         mm_per_mv=-gain if name.startswith("-") else gain)
 
 
+def fitted(arranged: Layout, *, height_mm: float) -> Layout:
+    """Move a layout's rows together where the canonical page is not high enough for them."""
+    rows = len(arranged.rows) + len(arranged.rhythm)
+    return replace(arranged, row_mm=min(arranged.row_mm, height_mm / rows))
+
+
 def block_origin(layout: Layout, *, width_mm: float, height_mm: float) -> tuple[float, float]:
     """Return where the block begins on a canonical page, (left, top) in mm: centred, with room for the pulse."""
     return (width_mm - layout.width_mm - MARGIN_MM) / 2 + MARGIN_MM - 0.5, (height_mm - layout.height_mm) / 2

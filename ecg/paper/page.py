@@ -10,19 +10,15 @@ import cv2
 import numpy as np
 
 from ecg.leads import LEADS
-from ecg.paper.full_page import draw_full_page, write_png
 from ecg.paper.glyphs import atlas
 from ecg.paper.layout import Layout, block_origin
 from ecg.paper.raster import add_noise, draw_glyph, draw_grid, draw_pulse, draw_trace, jit, line_profile
 from ecg.paper.style import CLEAN, Style, sample_style, style_array
 
-__all__ = ["CLEAN", "Renderer", "Style", "draw_full_page", "sample_style", "write_png"]
-
-NAME_RISE_MM = 12.0
-"""Top of a lead name above its trace's baseline."""
+__all__ = ["CLEAN", "Renderer", "Style", "sample_style"]
 
 _FRAME = np.dtype([("px_per_mm", np.float64), ("x_mid", np.float64), ("y_mid", np.float64), ("x_zero", np.float64),
-                   ("y_zero", np.float64), ("mm_per_sample", np.float64)])
+                   ("y_zero", np.float64), ("name_rise", np.float64), ("mm_per_sample", np.float64)])
 
 
 class Renderer:
@@ -50,9 +46,9 @@ class Renderer:
         self.sampling_rate, self.samples = sampling_rate, samples
         left, top = block_origin(layout, width_mm=width / px_per_mm, height_mm=height / px_per_mm)
         self._boxes = layout.place(left=left, top=top, sampling_rate=sampling_rate, samples=samples)
-        self._names = tuple(LEADS[lead] for lead in self._boxes["lead"])
+        self._names = tuple(box.name for box in layout.traces)
         self._frame = np.array((px_per_mm, width / px_per_mm / 2, height / px_per_mm / 2, left,
-                                top + layout.row_mm / 2, layout.mm_per_s / sampling_rate), _FRAME)
+                                top + layout.row_mm / 2, layout.name_rise_mm, layout.mm_per_s / sampling_rate), _FRAME)
 
     def draw(self, signal_uv: np.ndarray, style: Style = CLEAN) -> np.ndarray:
         """Draw one record: (12, samples) µV, NaN where nothing was recorded, to uint8 (height, width)."""
@@ -114,10 +110,10 @@ def _draw_page(page, signal, boxes, frame, names, style):
         box = boxes[i]
         x, y = x_origin + box.x * x_step, y_origin + box.baseline * y_step
         if style.pulse != 0.0 and box.starts_row:
-            draw_pulse(page, x_origin + (box.left - 4.75) * x_step, y, x_step, box.mm_per_mv * y_step,
+            draw_pulse(page, x_origin + (box.left - 4.75) * x_step, y, x_step, abs(box.mm_per_mv) * y_step,
                        radius, style.ink)
         if style.names != 0.0:
-            draw_glyph(page, names[i], round(y - NAME_RISE_MM * y_step),
+            draw_glyph(page, names[i], round(y - frame.name_rise * y_step),
                        round(x_origin + (box.left + 1.0) * x_step), style.ink)
         up = style.gain * box.mm_per_mv / 1000.0 * y_step
         draw_trace(page, (y - up * signal[box.lead, box.first:box.stop]).astype(np.float32), x,

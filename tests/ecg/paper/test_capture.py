@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg.paper.capture import CAPTURES, capture
-from ecg.paper.full_page import draw_full_page
 from ecg.paper.jpeg import jpeg
 from ecg.paper.layout import layout
 from ecg.paper.page import CLEAN, Renderer
+from ecg.paper.sheet import draw_sheet
 from tests.ecg.paper.signals import beats_uv
 
 KINDS = [kind for kind in CAPTURES if kind != "clean"]
@@ -23,7 +23,7 @@ SCALE = DPI / 25.4
 @pytest.fixture(scope="module")
 def sheet():
     """A whole sheet in colour."""
-    return draw_full_page(beats_uv(), sampling_rate=100, layout=layout("3x4+1R"), dpi=DPI, header="Jane Doe")
+    return draw_sheet(beats_uv(), sampling_rate=100, layout=layout("3x4+1R"), dpi=DPI).page.rgb()
 
 
 @pytest.fixture(scope="module")
