@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ecg.paper.layout import layout
+from ecg.paper.layout import fitted, layout
 from ecg.paper.page import CLEAN, Renderer, sample_style
+from ecg.paper.wear import worn
 from ecg.records import MICROVOLTS_PER_MILLIVOLT, RecordStore
 from model.params import PageParams
 from model.task import Batch
@@ -33,6 +34,8 @@ class PageSource:
         page: the canonical page.
         augment: strength of the augmentation; 0 draws clean pages.
         seed: of everything random.
+        layouts: arrangements, one of which each page of an epoch gets; empty: the canonical page's own.
+        wear: strength of what copying and finding leave on a page.
     """
 
     store: RecordStore
@@ -41,6 +44,8 @@ class PageSource:
     page: PageParams
     augment: float
     seed: int
+    layouts: tuple[str, ...] = ()
+    wear: float = 0.0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -57,28 +62,39 @@ class PageSource:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self))
         batch_size = min(batch_size, len(order))
         chunks = [order[i:i + batch_size] for i in range(0, len(order) - batch_size + 1, batch_size)]
-        renderer = self.renderer(scale)
-        return _ahead(chunks, lambda chunk: self.draw(chunk, epoch=epoch, renderer=renderer), workers)
+        renderers = self.renderers(scale)
+        return _ahead(chunks, lambda chunk: self.draw(chunk, epoch=epoch, renderers=renderers), workers)
 
-    def draw(self, positions: np.ndarray, *, epoch: int, renderer: Renderer) -> Batch:
-        """Draw the samples at `positions` (into `rows`) as they look in `epoch`."""
+    def draw(self, positions: np.ndarray, *, epoch: int, renderers: tuple[Renderer, ...]) -> Batch:
+        """Draw the samples at `positions` (into `rows`) as they look in `epoch`, each by one of the renderers."""
         signals_uv = np.asarray(self.store.signals[self.rows[positions]], np.float32)
+        rngs = [np.random.default_rng([self.seed, epoch, int(p)]) for p in positions]
         styles = [CLEAN] * len(positions)
         if self.augment > 0:
-            rngs = [np.random.default_rng([self.seed, epoch, int(p)]) for p in positions]
             signals_uv = np.stack([augment_signal(s, r, self.augment) for s, r in zip(signals_uv, rngs, strict=True)])
             styles = [sample_style(rng, self.augment) for rng in rngs]
-        pages = renderer.draw_batch(signals_uv, styles)
+        chosen = np.array([rng.integers(len(renderers)) if len(renderers) > 1 else 0 for rng in rngs])
+        pages = np.empty((len(positions), renderers[0].height, renderers[0].width), np.uint8)
+        for number in np.unique(chosen):
+            mine = np.flatnonzero(chosen == number)
+            pages[mine] = renderers[number].draw_batch(signals_uv[mine], [styles[i] for i in mine])
+        if self.wear > 0:
+            scale = renderers[0].px_per_mm
+            pages = np.stack([worn(page, rng=rng, px_per_mm=scale, strength=self.wear)
+                              for page, rng in zip(pages, rngs, strict=True)])
         signals_mv = np.clip(signals_uv / MICROVOLTS_PER_MILLIVOLT, -MAX_MILLIVOLTS, MAX_MILLIVOLTS)
         return Batch(torch.from_numpy(pages), torch.from_numpy(signals_mv.astype(np.float32)),
                      torch.from_numpy(self.targets[positions]))
 
-    def renderer(self, scale: float = 1.0) -> Renderer:
-        """Return the renderer of the page at a share of its resolution, sides rounded to the network's stride."""
+    def renderers(self, scale: float = 1.0) -> tuple[Renderer, ...]:
+        """Return a renderer for each layout, at a share of the page's resolution, sides rounded to the network's
+        stride."""
         height, width = (max(SIDE, round(side * scale / SIDE) * SIDE) for side in (self.page.height, self.page.width))
-        return Renderer(layout(self.page.layout), height=height, width=width,
-                        px_per_mm=self.page.px_per_mm * width / self.page.width,
-                        sampling_rate=self.store.sampling_rate, samples=self.store.signals.shape[-1])
+        px_per_mm = self.page.px_per_mm * width / self.page.width
+        return tuple(Renderer(fitted(layout(name), height_mm=height / px_per_mm), height=height, width=width,
+                              px_per_mm=px_per_mm, sampling_rate=self.store.sampling_rate,
+                              samples=self.store.signals.shape[-1])
+                     for name in self.layouts or (self.page.layout,))
 
 
 def augment_signal(signal_uv: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:

@@ -110,10 +110,10 @@ class Trainer:
 
     def _watch(self) -> float:
         """Return the macro AUROC on clean validation pages, of the weights to ship; VizECGNet reads the page alone."""
-        renderer = self.validate.renderer()
+        renderers = self.validate.renderers()
         chunks = np.array_split(np.arange(len(self.validate)), max(1, len(self.validate) // 64))
         probabilities = predict_batches(
-            self.shipped(), (self.validate.draw(chunk, epoch=0, renderer=renderer) for chunk in chunks),
+            self.shipped(), (self.validate.draw(chunk, epoch=0, renderers=renderers) for chunk in chunks),
             device=self.device)
         scores = [auroc(self.validate.targets[:, c], probabilities[:, c]) for c in range(probabilities.shape[1])]
         return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")

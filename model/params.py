@@ -9,6 +9,8 @@ from typing import Literal
 
 import yaml
 
+from ecg.paper.layout import LAYOUTS
+
 
 @dataclass(frozen=True)
 class IngestParams:
@@ -74,18 +76,30 @@ class PageParams:
         _check(0.5 <= self.px_per_mm <= 20, "page.px_per_mm", "must lie in 0.5-20")
 
 
+CAPTURES = ("clean", "scan", "photo", "screen", "fax", "photocopy")
+"""Those of `ecg.paper.capture`, which takes long to import."""
+
+
 @dataclass(frozen=True)
 class RenderParams:
     """The frozen evaluation pages."""
 
-    captures: tuple[Literal["clean", "scan", "photo", "screen", "fax", "photocopy"], ...] = ("clean",)
-    """`clean` pages are drawn as the model reads them; the others as a print, captured and then located."""
+    captures: tuple[str, ...] = ("clean",)
+    """How each set of pages was taken: `clean` as the model reads them; scan, photo, screen, fax or photocopy printed,
+    captured and located. `photo@6x2` has that layout instead of the page's own."""
     splits: tuple[Literal["train", "validate", "test"], ...] = ("validate", "test")
     contact_sheet: int = 12
     """Pages on the contact sheet."""
     samples: int = 4
     """Full-size colour pages of the test split written as PNG, to look at and to try `vizecg predict` on."""
     sample_dpi: int = 200
+
+    def __post_init__(self) -> None:
+        for view in self.captures:
+            kind, _, name = view.partition("@")
+            _check(kind in CAPTURES, "render.captures", f"{kind!r} is none of {', '.join(CAPTURES)}")
+            _check(not name or name in LAYOUTS, "render.captures", f"unknown layout {name!r}; known are "
+                   f"{', '.join(LAYOUTS)}")
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,12 @@ class TrainParams:
     """Share of the page's resolution in the first epochs; it grows to 1 (progressive resizing)."""
     full_scale_from: float = 0.5
     """Share of the epochs after which the page has its full resolution."""
+    start_from: str = ""
+    """Folder of a checkpoint whose weights the training begins with; empty: random ones."""
+    layouts: tuple[str, ...] = ()
+    """Layouts of training pages, one drawn for each page; empty: the page's own."""
+    wear: float = 0.0
+    """Strength of what copying and finding leave on a page: blur, folds, noise, a slight slant; 0: none."""
     workers: int = 0
     """Threads that render pages ahead of the step; 0: rendered in the loop."""
     shuffle_labels: bool = False
@@ -154,6 +174,9 @@ class TrainParams:
         _check(self.epochs >= 1, "train.epochs", "must be at least 1")
         _check(self.batch_size >= 2, "train.batch_size", "must be at least 2")
         _check(0 <= self.ema < 1, "train.ema", "must lie in 0-1, 1 excluded")
+        for name in self.layouts:
+            _check(name in LAYOUTS, "train.layouts", f"unknown layout {name!r}; known are {', '.join(LAYOUTS)}")
+        _check(0 <= self.wear <= 2, "train.wear", "must lie in 0-2")
         _check(0 < self.page_scale_start <= 1, "train.page_scale_start", "must lie in 0-1, 0 excluded")
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from ecg.paper.draw import PageOptions, draw_page
-from ecg.paper.layout import layout
+from ecg.paper.layout import fitted, layout
 from ecg.paper.locate import NoGridError, to_canonical
 from model.params import PageParams
 
@@ -38,7 +38,7 @@ class CapturedPages:
     and the seed alone.
 
     Args:
-        capture: the kind.
+        capture: the kind, and a layout after @ where it is not the page's own.
         page: the canonical page.
         sampling_rate: of the signals, Hz.
         seed: of styles and captures.
@@ -63,13 +63,20 @@ class CapturedPages:
         return np.stack(list(self._pool.map(draw_captured, jobs, chunksize=8)))
 
 
+def view(capture: str, page: PageParams) -> tuple[str, str]:
+    """Return kind and layout of an entry of `render.captures`."""
+    kind, _, arranged = capture.partition("@")
+    return kind, arranged or page.layout
+
+
 def draw_captured(job: _Job) -> np.ndarray:
     """Print, capture and locate one page: uint8 (height, width), `BLANK` where no ECG was found."""
     page = job.page
-    options = PageOptions(layout=page.layout, style="sampled", capture=job.capture, dpi=DPI, seed=job.seed)
+    kind, arranged = view(job.capture, page)
+    options = PageOptions(layout=arranged, style="sampled", capture=kind, dpi=DPI, seed=job.seed)
     picture = draw_page(job.signal, sampling_rate=job.sampling_rate, options=options, record=job.record).rgb
     try:
         return to_canonical(picture, height=page.height, width=page.width, px_per_mm=page.px_per_mm,
-                            page_layout=layout(page.layout)).image
+                            page_layout=fitted(layout(arranged), height_mm=page.height / page.px_per_mm)).image
     except NoGridError:
         return np.full((page.height, page.width), BLANK, np.uint8)

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from components.progress import track
-from components.render.captures import BLANK, CapturedPages
+from components.render.captures import BLANK, CapturedPages, view
 from components.render.contact_sheet import contact_sheet
 from ecg.paper.header import Header
-from ecg.paper.layout import layout
+from ecg.paper.layout import fitted, layout
 from ecg.paper.page import CLEAN, Renderer
 from ecg.paper.png import write_png
 from ecg.paper.sheet import draw_sheet
@@ -92,9 +92,11 @@ def _draw_capture(path: Path, capture: str, page: PageParams, store: RecordStore
 @contextmanager
 def _drawer(capture: str, page: PageParams, store: RecordStore, seed: int) -> Iterator[Callable]:
     """Yield what draws a block: signals (B, 12, T) and the records' names to pages (B, height, width)."""
-    if capture == "clean":
-        renderer = Renderer(layout(page.layout), height=page.height, width=page.width, px_per_mm=page.px_per_mm,
-                            sampling_rate=store.sampling_rate, samples=store.signals.shape[-1])
+    kind, arranged = view(capture, page)
+    if kind == "clean":
+        renderer = Renderer(fitted(layout(arranged), height_mm=page.height / page.px_per_mm), height=page.height,
+                            width=page.width, px_per_mm=page.px_per_mm, sampling_rate=store.sampling_rate,
+                            samples=store.signals.shape[-1])
         yield lambda signals, _: renderer.draw_batch(signals, [CLEAN] * len(signals))
     else:
         with CapturedPages(capture, page, store.sampling_rate, seed) as pages:

@@ -14,10 +14,10 @@ from components.progress import say, track
 from components.tracking import flat_params, start_run
 from ecg.records import RecordStore, write_beside
 from model.baselines import build
-from model.checkpoint import checkpoint_digest, read_json, save_checkpoint
+from model.checkpoint import checkpoint_digest, load_checkpoint, read_json, save_checkpoint
 from model.data import PageSource
 from model.loop import Trained, Trainer
-from model.params import ModelParams, PageParams, TrackingParams, TrainParams, as_dict
+from model.params import ModelParams, PageParams, TrackingParams, TrainParams, as_dict, from_dict
 
 LOGGED = ("loss", "loss_cls", "loss_kd", "validate_auroc", "learning_rate", "images_per_second", "page_scale")
 
@@ -59,6 +59,8 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
     torch.manual_seed(seed)
     net = build(model, classes=len(store.label_names))
     net.start_from_prevalence(torch.from_numpy(train.targets.mean(axis=0)))
+    if params.start_from:
+        net.load_state_dict(_weights(Path(params.start_from), store, model))
     trainer = Trainer(net, train=train, validate=validate, params=params, seed=seed, state=state_file,
                       signature=signature)
     tags = {**lineage(params, model, page), "data_digest": store.digest, "step": "train"}
@@ -105,8 +107,18 @@ def _sources(store: RecordStore, params: TrainParams, page: PageParams, seed: in
     targets = labels[rows["train"]]
     if params.shuffle_labels:
         targets = np.random.default_rng(seed).permutation(targets)
-    return (PageSource(store, rows["train"], targets, page, params.augment, seed),
+    return (PageSource(store, rows["train"], targets, page, params.augment, seed, params.layouts, params.wear),
             PageSource(store, rows["validate"], labels[rows["validate"]], page, 0.0, seed))
+
+
+def _weights(checkpoint: Path, store: RecordStore, model: ModelParams) -> dict:
+    """Return the weights of a checkpoint of the same network and findings."""
+    net, meta = load_checkpoint(checkpoint)
+    for name, mine, theirs in (("model", model, from_dict(ModelParams, meta["model"], "model")),
+                               ("label_names", list(store.label_names), list(meta["label_names"]))):
+        if mine != theirs:
+            raise ValueError(f"train.start_from: {checkpoint} has another {name}; begin with one trained alike")
+    return net.state_dict()
 
 
 def _refuse_unvalidated(validation: Path, store: RecordStore) -> None:

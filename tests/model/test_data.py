@@ -29,9 +29,21 @@ def test_threads_change_nothing(source):
 
 
 def test_a_sample_does_not_depend_on_its_batch(source):
-    renderer = source.renderer()
-    alone = source.draw(np.array([5]), epoch=1, renderer=renderer)
-    together = source.draw(np.array([2, 5, 7]), epoch=1, renderer=renderer)
+    renderers = source.renderers()
+    alone = source.draw(np.array([5]), epoch=1, renderers=renderers)
+    together = source.draw(np.array([2, 5, 7]), epoch=1, renderers=renderers)
+    assert torch.equal(alone.pages[0], together.pages[1])
+
+
+def test_layouts_and_wear_vary_pages_but_not_signals(source):
+    from dataclasses import replace
+
+    many = replace(source, layouts=("3x4+1R", "6x2", "12x1"), wear=1.0)
+    plain, varied, again = (next(s.batches(batch_size=12, epoch=3)) for s in (source, many, many))
+    assert torch.equal(varied.pages, again.pages) and torch.equal(plain.signals, varied.signals)
+    assert varied.pages.shape == plain.pages.shape and not torch.equal(plain.pages, varied.pages)
+    alone = many.draw(np.array([5]), epoch=1, renderers=many.renderers())
+    together = many.draw(np.array([2, 5, 7]), epoch=1, renderers=many.renderers())
     assert torch.equal(alone.pages[0], together.pages[1])
 
 
@@ -45,8 +57,8 @@ def test_pages_and_signals_have_the_promised_form(source):
 def test_without_augmentation_the_page_is_the_clean_one_in_every_epoch(store):
     rows = store.rows("train")[:4]
     source = PageSource(store, rows, store.labels[rows].astype(np.float32), PAGE, 0.0, 3)
-    renderer = source.renderer()
-    first, second = (source.draw(np.arange(4), epoch=e, renderer=renderer) for e in (0, 1))
+    renderers = source.renderers()
+    first, second = (source.draw(np.arange(4), epoch=e, renderers=renderers) for e in (0, 1))
     assert torch.equal(first.pages, second.pages)
     np.testing.assert_allclose(first.signals.numpy() * 1000, np.clip(store.signals[rows], -10000, 10000), atol=0.01)
 
