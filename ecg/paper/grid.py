@@ -5,7 +5,7 @@ They are the gradients of the page's millimetres, so that the perspective is fit
 and ink, folds and shadows spoil only the tiles on which they lie.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from ecg.paper.peaks import refine, vectors
 from ecg.paper.perspective import Perspective, fit_perspective
 from ecg.paper.spectrum import ANGLE_STEP, ANGLES, LOG_STEP, LOWEST, RINGS, TILE, Spectra, tile_spectra
+from ecg.paper.surface import Surface, fit_bend
 
 MIN_CONFIDENCE = 0.3
 """Below this a grid is not believed."""
@@ -25,6 +26,8 @@ _WIDTH_MM, _WIDTH_SPREAD = 285.0, 0.42
 _CANDIDATES = 4
 _WINDOWS = ((7, 5), (4, 3), (2, 2))
 """Rings and columns of the maps within which a tile's grid is sought around the expected one, round by round."""
+_BENT_WINDOWS = ((4, 3), (3, 2))
+"""The same around the perspective, and then around perspective and bend."""
 _CHANCE = 1.0
 """Comb score that chance reaches."""
 _AGREES = 0.03
@@ -49,6 +52,8 @@ class Grid:
     """0-1: how clearly the grid stood out."""
     corners: np.ndarray
     """(T, 4, 2) corners of the tiles in which the grid stood out."""
+    surface: Surface
+    """The homography and the paper's bend."""
 
 
 def find_grid(image: np.ndarray) -> Grid:
@@ -66,7 +71,7 @@ def find_grid(image: np.ndarray) -> Grid:
     tried = [_follow(spectra, _everywhere(spectra, place), _WINDOWS[:1], side) for place in _coarse(spectra, side)]
     tried = sorted(tried, key=lambda one: -one.score)[:2]
     best = max((_follow(spectra, one.perspective, _WINDOWS[1:], side) for one in tried), key=lambda one: one.score)
-    return _grid(spectra, best, plane.shape, factor)
+    return _grid(spectra, best, _bent(spectra, best), plane.shape, factor)
 
 
 def reduce(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -175,33 +180,33 @@ def _follow(spectra: Spectra, start: Perspective, windows: tuple[tuple[int, int]
     return _Fit(perspective, agree, near, clear.min(axis=1), score)
 
 
-def _grid(spectra: Spectra, fit: _Fit, shape: tuple[int, int], factor: np.ndarray) -> Grid:
+def _bent(spectra: Spectra, fit: _Fit) -> Surface:
+    """Fit how the paper bends; tiles that the perspective alone missed are sought again where the bend puts them."""
+    flat = fit.perspective.gradients(spectra.centres)
+    back, surface = np.linalg.inv(flat), Surface(fit.perspective.homography())
+    if fit.agree.sum() < 3:
+        return surface
+    for up, aside in _BENT_WINDOWS:
+        expected = surface.strain(spectra.centres) @ flat
+        found, _, comb = refine(spectra, expected / 5, up, aside)
+        left_over = 5 * found @ back - np.eye(2)
+        surface = fit_bend(surface.homography, spectra.centres, left_over, np.clip(comb - _CHANCE, 0, 4))
+    return surface
+
+
+def _grid(spectra: Spectra, fit: _Fit, surface: Surface, shape: tuple[int, int], factor: np.ndarray) -> Grid:
     """State a fit in pixels of the picture given."""
     chosen = fit.agree if fit.agree.any() else np.ones(len(fit.agree), bool)
     middle = spectra.centres[chosen].mean(axis=0)
-    homography = fit.perspective.homography() @ np.diag([1 / factor[0], 1 / factor[1], 1.0])
-    pitch_x, pitch_y, rotation = local_scale(homography, middle * factor)
+    homography = surface.homography @ np.diag([1 / factor[0], 1 / factor[1], 1.0])
+    surface = replace(surface, homography=homography)
+    pitch_x, pitch_y, rotation = surface.scale_at(middle * factor)
     half = np.minimum(TILE, shape[::-1]) / 2
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
-    shown = chosen | fit.near
-    corners = (spectra.centres[shown][:, None] + square) * factor
+    corners = (spectra.centres[chosen | fit.near][:, None] + square) * factor
     vanishing = homography[2, :2] / homography[2, 2]
     return Grid(pitch_x, pitch_y, rotation, homography, (float(vanishing[0]), float(vanishing[1])),
-                _confidence(fit), corners)
-
-
-def local_scale(homography: np.ndarray, point: np.ndarray) -> tuple[float, float, float]:
-    """Return pixels per mm along x and y and the turn of x in degrees at a point of the picture.
-
-    Args:
-        homography: (3, 3) picture pixel -> mm.
-        point: (2,) x, y in pixels.
-    """
-    x, y, w = homography @ np.array([*point, 1.0])
-    gradient = (homography[:2, :2] - np.outer([x / w, y / w], homography[2, :2])) / w
-    along = np.linalg.inv(gradient)
-    turn = np.rad2deg(np.arctan2(along[1, 0], along[0, 0]))
-    return float(np.hypot(*along[:, 0])), float(np.hypot(*along[:, 1])), float(turn)
+                _confidence(fit), corners, surface)
 
 
 def _confidence(fit: _Fit) -> float:

@@ -9,16 +9,18 @@ no ECG is refused.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from ecg.paper.compose import compose, tone
-from ecg.paper.grid import MIN_CONFIDENCE, Grid, find_grid, local_scale
+from ecg.paper.grid import MIN_CONFIDENCE, Grid, find_grid
 from ecg.paper.guess import guess_from_ink
 from ecg.paper.layout import Layout, layout
 from ecg.paper.overlay import overlay
 from ecg.paper.rows import find_left, find_rows, place_rows
-from ecg.paper.straight import Straight, map_points, straighten
+from ecg.paper.straight import Straight, straighten
 from ecg.paper.strokes import find_strokes
+from ecg.paper.surface import Surface, map_points
 from ecg.paper.upright import quarter_turns
 
 __all__ = ["MIN_CONFIDENCE", "Grid", "Located", "NoGridError", "find_grid", "overlay", "to_canonical"]
@@ -86,7 +88,7 @@ def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float
     if grid.confidence >= MIN_CONFIDENCE:
         scale_from, confidence = "grid", grid.confidence
         scale = float(np.clip(np.sqrt(grid.pitch_x * grid.pitch_y), px_per_mm, 2 * px_per_mm))
-        page = straighten(image, grid.homography, scale, corners=grid.corners)
+        page = straighten(image, grid.surface, scale, corners=grid.corners)
     else:
         scale_from = "ink"
         guess = guess_from_ink(image, page_layout, 2 * px_per_mm)
@@ -133,13 +135,32 @@ def _located(drawn: np.ndarray, page: Straight, left: float, baselines: np.ndarr
     top = baselines[0] - page_layout.row_mm / 2 * scale
     width_mm, height_mm = page_layout.width_mm, (baselines[-1] - baselines[0]) / scale + page_layout.row_mm
     to_block = np.array([[1 / scale, 0, -left / scale], [0, 1 / scale, -top / scale], [0, 0, 1]])
-    homography = to_block @ page.homography
-    homography /= homography[2, 2]
-    back = np.linalg.inv(homography)
-    corners = map_points(back, np.array([[0, 0], [width_mm, 0], [width_mm, height_mm], [0, height_mm]], float))
-    middle = map_points(back, np.array([width_mm, height_mm]) / 2)
-    pitch_x, pitch_y, rotation = local_scale(homography, middle)
+    to_mm = to_block @ page.matrix
+    block = np.array([[0, 0], [width_mm, 0], [width_mm, height_mm], [0, height_mm]], float)
+    homography = _homography(page.surface, to_mm, block)
+    corners = page.surface.to_pixels(map_points(np.linalg.inv(to_mm), block))
+    middle = page.surface.to_pixels(map_points(np.linalg.inv(to_mm), block.mean(axis=0)))
+    pitch_x, pitch_y, rotation = _turned_scale(page, middle)
     box = tuple(float(side) for side in (*corners.min(axis=0), *corners.max(axis=0)))
     return Located(image=drawn, px_per_mm_found=float(np.sqrt(pitch_x * pitch_y)), px_per_mm_xy=(pitch_x, pitch_y),
                    rotation_deg=rotation, homography=homography, box=box, corners=corners,
                    rows=(found - top) / scale, **how)
+
+
+def _homography(surface: Surface, to_mm: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Return the homography picture pixel -> mm of the block; of a bent page, the one that fits the block best."""
+    homography = to_mm @ surface.homography
+    if surface.bend is not None:
+        x, y = np.meshgrid(np.linspace(*block[[0, 1], 0], 12), np.linspace(*block[[0, 3], 1], 6))
+        points = np.stack([x, y], axis=-1).reshape(-1, 2)
+        homography = cv2.findHomography(surface.to_pixels(map_points(np.linalg.inv(to_mm), points)), points)[0]
+    return homography / homography[2, 2]
+
+
+def _turned_scale(page: Straight, middle: np.ndarray) -> tuple[float, float, float]:
+    """Return pixels per mm along the rows and across them and the turn of the rows at a point of the picture."""
+    along, across = page.matrix[:2, :2] / page.scale
+    here = page.surface.to_mm(middle)
+    ends = page.surface.to_pixels(here + 0.5 * np.stack([along, -along, across, -across]))
+    right, below = ends[0] - ends[1], ends[2] - ends[3]
+    return float(np.hypot(*right)), float(np.hypot(*below)), float(np.rad2deg(np.arctan2(right[1], right[0])))
