@@ -13,7 +13,7 @@ import numpy as np
 from ecg.paper.peaks import refine, vectors
 from ecg.paper.perspective import Perspective, fit_perspective
 from ecg.paper.spectrum import ANGLE_STEP, ANGLES, LOG_STEP, LOWEST, RINGS, TILE, Spectra, tile_spectra
-from ecg.paper.surface import Surface, fit_bend
+from ecg.paper.surface import Surface, fit_bend, local_scale
 
 MIN_CONFIDENCE = 0.3
 """Below this a grid is not believed."""
@@ -26,8 +26,13 @@ _WIDTH_MM, _WIDTH_SPREAD = 285.0, 0.42
 _CANDIDATES = 4
 _WINDOWS = ((7, 5), (4, 3), (2, 2))
 """Rings and columns of the maps within which a tile's grid is sought around the expected one, round by round."""
-_BENT_WINDOWS = ((4, 3), (3, 2))
+_BENT_WINDOWS = ((4, 3), (4, 3), (3, 2), (2, 2))
 """The same around the perspective, and then around perspective and bend."""
+_CLEAR = 0.5
+"""How clearly a tile's peaks stand out where it surely shows the grid."""
+_BETTER = 0.6
+_BENT, _BENT_SHARE = 0.015, 0.25
+"""Paper is bent where this share of its tiles is off the perspective by so much."""
 _CHANCE = 1.0
 """Comb score that chance reaches."""
 _AGREES = 0.03
@@ -71,7 +76,7 @@ def find_grid(image: np.ndarray) -> Grid:
     tried = [_follow(spectra, _everywhere(spectra, place), _WINDOWS[:1], side) for place in _coarse(spectra, side)]
     tried = sorted(tried, key=lambda one: -one.score)[:2]
     best = max((_follow(spectra, one.perspective, _WINDOWS[1:], side) for one in tried), key=lambda one: one.score)
-    return _grid(spectra, best, _bent(spectra, best), plane.shape, factor)
+    return _grid(spectra, *_bent(spectra, best), plane.shape, factor)
 
 
 def reduce(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +86,8 @@ def reduce(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     if shrink == 1.0:
         return image, np.ones(2)
     size = max(1, round(width / shrink)), max(1, round(height / shrink))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.array([width, height]) / size
+    how = cv2.INTER_AREA if shrink > 1.6 else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=how), np.array([width, height]) / size
 
 
 @dataclass(frozen=True)
@@ -180,18 +186,30 @@ def _follow(spectra: Spectra, start: Perspective, windows: tuple[tuple[int, int]
     return _Fit(perspective, agree, near, clear.min(axis=1), score)
 
 
-def _bent(spectra: Spectra, fit: _Fit) -> Surface:
-    """Fit how the paper bends; tiles that the perspective alone missed are sought again where the bend puts them."""
+def _bent(spectra: Spectra, fit: _Fit) -> tuple[_Fit, Surface]:
+    """Fit how the paper bends, where it does: tiles that the perspective missed are sought where the bend puts them.
+
+    A bend that leaves as much unexplained as none is none.
+    """
     flat = fit.perspective.gradients(spectra.centres)
-    back, surface = np.linalg.inv(flat), Surface(fit.perspective.homography())
-    if fit.agree.sum() < 3:
-        return surface
+    back, level = np.linalg.pinv(flat), Surface(fit.perspective.homography())
+    surface, unbent = level, np.inf
     for up, aside in _BENT_WINDOWS:
         expected = surface.strain(spectra.centres) @ flat
-        found, _, comb = refine(spectra, expected / 5, up, aside)
+        found, clear, comb = refine(spectra, expected / 5, up, aside)
+        missed = np.abs((5 * found - expected) @ back).max(axis=2)
+        sure = clear.min(axis=1) > _CLEAR
+        if surface is level:
+            if not sure.any() or np.mean(missed[sure].max(axis=1) > _BENT) < _BENT_SHARE:
+                return fit, level
+            unbent = np.median(missed[sure])
         left_over = 5 * found @ back - np.eye(2)
-        surface = fit_bend(surface.homography, spectra.centres, left_over, np.clip(comb - _CHANCE, 0, 4))
-    return surface
+        surface = fit_bend(level.homography, spectra.centres, left_over, np.clip(comb - _CHANCE, 0, 4))
+    if not sure.any() or np.median(missed[sure]) > _BETTER * unbent:
+        return fit, level
+    agree = (missed < _AGREES).all(axis=1) & (comb > 0).all(axis=1)
+    near = (missed < 4 * _AGREES).all(axis=1) & (comb > 1.5).all(axis=1)
+    return replace(fit, agree=agree, near=near, clear=clear.min(axis=1)), surface
 
 
 def _grid(spectra: Spectra, fit: _Fit, surface: Surface, shape: tuple[int, int], factor: np.ndarray) -> Grid:
@@ -200,7 +218,7 @@ def _grid(spectra: Spectra, fit: _Fit, surface: Surface, shape: tuple[int, int],
     middle = spectra.centres[chosen].mean(axis=0)
     homography = surface.homography @ np.diag([1 / factor[0], 1 / factor[1], 1.0])
     surface = replace(surface, homography=homography)
-    pitch_x, pitch_y, rotation = surface.scale_at(middle * factor)
+    pitch_x, pitch_y, rotation = local_scale(homography, middle * factor)
     half = np.minimum(TILE, shape[::-1]) / 2
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
     corners = (spectra.centres[chosen | fit.near][:, None] + square) * factor

@@ -20,11 +20,13 @@ from ecg.paper.overlay import overlay
 from ecg.paper.rows import find_left, find_rows, place_rows
 from ecg.paper.straight import Straight, straighten
 from ecg.paper.strokes import find_strokes
-from ecg.paper.surface import Surface, map_points
+from ecg.paper.surface import Surface, local_scale, map_points
 from ecg.paper.upright import quarter_turns
 
 __all__ = ["MIN_CONFIDENCE", "Grid", "Located", "NoGridError", "find_grid", "overlay", "to_canonical"]
 
+_FINER = 2.0
+"""Resolution of the straightened page over that of the canonical one."""
 _LEAST_TRACES_MM = {"grid": 40.0, "ink": 100.0}
 """Of ink in rows of traces, by what set the scale: less is no ECG."""
 
@@ -43,7 +45,10 @@ class Located:
     image: np.ndarray
     """uint8 (height, width), grey: ink dark, paper nearly white."""
     px_per_mm_found: float
-    """Resolution of the picture at the middle of the traces' block, the geometric mean of both axes."""
+    """Resolution of the picture at the middle of the traces' block, the geometric mean of both axes.
+
+    Of a bent page, that of the plane that fits the block best.
+    """
     px_per_mm_xy: tuple[float, float]
     """The same along the rows and across them."""
     rotation_deg: float
@@ -87,11 +92,11 @@ def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float
     warnings = []
     if grid.confidence >= MIN_CONFIDENCE:
         scale_from, confidence = "grid", grid.confidence
-        scale = float(np.clip(np.sqrt(grid.pitch_x * grid.pitch_y), px_per_mm, 2 * px_per_mm))
+        scale = float(np.clip(np.sqrt(grid.pitch_x * grid.pitch_y), px_per_mm, _FINER * px_per_mm))
         page = straighten(image, grid.surface, scale, corners=grid.corners)
     else:
         scale_from = "ink"
-        guess = guess_from_ink(image, page_layout, 2 * px_per_mm)
+        guess = guess_from_ink(image, page_layout, _FINER * px_per_mm)
         if guess is None:
             raise NoGridError("neither millimetre lines nor rows of traces stand out")
         page, confidence = guess
@@ -140,7 +145,7 @@ def _located(drawn: np.ndarray, page: Straight, left: float, baselines: np.ndarr
     homography = _homography(page.surface, to_mm, block)
     corners = page.surface.to_pixels(map_points(np.linalg.inv(to_mm), block))
     middle = page.surface.to_pixels(map_points(np.linalg.inv(to_mm), block.mean(axis=0)))
-    pitch_x, pitch_y, rotation = _turned_scale(page, middle)
+    pitch_x, pitch_y, rotation = local_scale(homography, middle)
     box = tuple(float(side) for side in (*corners.min(axis=0), *corners.max(axis=0)))
     return Located(image=drawn, px_per_mm_found=float(np.sqrt(pitch_x * pitch_y)), px_per_mm_xy=(pitch_x, pitch_y),
                    rotation_deg=rotation, homography=homography, box=box, corners=corners,
@@ -155,12 +160,3 @@ def _homography(surface: Surface, to_mm: np.ndarray, block: np.ndarray) -> np.nd
         points = np.stack([x, y], axis=-1).reshape(-1, 2)
         homography = cv2.findHomography(surface.to_pixels(map_points(np.linalg.inv(to_mm), points)), points)[0]
     return homography / homography[2, 2]
-
-
-def _turned_scale(page: Straight, middle: np.ndarray) -> tuple[float, float, float]:
-    """Return pixels per mm along the rows and across them and the turn of the rows at a point of the picture."""
-    along, across = page.matrix[:2, :2] / page.scale
-    here = page.surface.to_mm(middle)
-    ends = page.surface.to_pixels(here + 0.5 * np.stack([along, -along, across, -across]))
-    right, below = ends[0] - ends[1], ends[2] - ends[3]
-    return float(np.hypot(*right)), float(np.hypot(*below)), float(np.rad2deg(np.arctan2(right[1], right[0])))

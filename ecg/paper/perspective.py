@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_SPREADS = (0.10, 0.05, 0.03, 0.02, 0.012)
+_SPREADS = (0.10, 0.06, 0.045, 0.035, 0.03)
 """Relative misfit beyond which a measurement counts for nothing, narrower every other round."""
 _STIFFNESS = 0.002
 """Pulls the vanishing terms to 0 where the measurements leave them open."""

@@ -13,7 +13,7 @@ _POWERS = tuple((i, d - i) for d in range(1, 5) for i in range(d, -1, -1))
 """Of x and y, by degree; constants do not bend."""
 _FIRST_OF_DEGREE = {1: 0, 2: 2, 3: 5, 4: 9, 5: 14}
 _TILES_FOR_DEGREE = ((12, 3), (20, 4))
-_STRAIN, _NOISE = 0.03, 0.004
+_STRAIN, _NOISE = 0.04, 0.004
 """How much paper bends, as relative change of the pitch, and how exactly tiles tell."""
 _SPREADS = (0.06, 0.04, 0.025, 0.025)
 
@@ -42,13 +42,6 @@ class Surface:
                 plain = mm - self._shift(plain)
         return map_points(np.linalg.inv(self.homography), plain)
 
-    def scale_at(self, pixel: np.ndarray) -> tuple[float, float, float]:
-        """Return pixels per mm along x and y and the turn of x in degrees at a point (2,) of the picture."""
-        middle = self.to_mm(np.asarray(pixel, float))
-        right, left, below, above = self.to_pixels(middle + 0.5 * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]))
-        along, across = right - left, below - above
-        return float(np.hypot(*along)), float(np.hypot(*across)), float(np.rad2deg(np.arctan2(along[1], along[0])))
-
     def strain(self, pixels: np.ndarray) -> np.ndarray:
         """Return I + du/dm at points (T, 2) of the picture: (T, 2, 2), rows x and y of the page."""
         unit = np.broadcast_to(np.eye(2), (len(pixels), 2, 2))
@@ -67,6 +60,20 @@ def map_points(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
     mapped = np.concatenate([points, np.ones((*points.shape[:-1], 1))], axis=-1) @ homography.T
     # Beyond the horizon there is no page: such points are held far off.
     return mapped[..., :2] / np.maximum(mapped[..., 2:], 0.15 * abs(homography[2, 2]))
+
+
+def local_scale(homography: np.ndarray, point: np.ndarray) -> tuple[float, float, float]:
+    """Return pixels per mm along x and y and the turn of x in degrees at a point of the picture.
+
+    Args:
+        homography: (3, 3) picture pixel -> mm.
+        point: (2,) x, y in pixels.
+    """
+    x, y, w = homography @ np.array([*point, 1.0])
+    gradient = (homography[:2, :2] - np.outer([x / w, y / w], homography[2, :2])) / w
+    along = np.linalg.pinv(gradient)
+    turn = np.rad2deg(np.arctan2(along[1, 0], along[0, 0]))
+    return float(np.hypot(*along[:, 0])), float(np.hypot(*along[:, 1])), float(turn)
 
 
 def fit_bend(homography: np.ndarray, points: np.ndarray, left_over: np.ndarray, weights: np.ndarray) -> Surface:
