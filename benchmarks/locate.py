@@ -19,13 +19,12 @@ from ecg.paper.capture import CAPTURES, capture
 from ecg.paper.files import read_image
 from ecg.paper.full_page import HEADER_MM, block_left, draw_full_page
 from ecg.paper.layout import layout
-from ecg.paper.locate import MIN_CONFIDENCE, Located, overlay, to_canonical
+from ecg.paper.locate import AROUND_MM, MIN_CONFIDENCE, Located, overlay, to_canonical
 
 LAYOUT = layout("3x4+1R")
 DPI = 200
 PAGE = {"height": 256, "width": 512, "px_per_mm": 2.0}
 WIDTHS = (1000, 2000)
-AROUND_MM = 80.0
 PITCH_WITHIN, TURN_WITHIN = 0.01, 0.5
 SHARES = (0.5, 0.9, 0.98, 1.0)
 PRINT_PITCH_WITHIN, PRINT_TURN_WITHIN = 0.03, 1.0

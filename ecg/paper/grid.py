@@ -30,7 +30,9 @@ _BENT_WINDOWS = ((4, 3), (4, 3), (3, 2), (2, 2))
 """The same around the perspective, and then around perspective and bend."""
 _CLEAR = 0.5
 """How clearly a tile's peaks stand out where it surely shows the grid."""
-_BETTER = 0.6
+_MEAN_SPREADS = (0.10, 0.06, 0.045, 0.035, 0.03)
+_BETTER = 1.3
+"""So many times more tiles must agree with a bend than without."""
 _BENT, _BENT_SHARE = 0.015, 0.25
 """Paper is bent where this share of its tiles is off the perspective by so much."""
 _CHANCE = 1.0
@@ -182,34 +184,50 @@ def _follow(spectra: Spectra, start: Perspective, windows: tuple[tuple[int, int]
     near = (away < 4 * _AGREES).all(axis=1) & (comb > 1.5).all(axis=1)
     pitch = 1 / np.sqrt(np.abs(np.linalg.det(perspective.gradients(middle[None])[0])))
     turn = np.rad2deg(np.arctan2(perspective.terms[1], perspective.terms[0]))
-    score = float((agree * comb.mean(axis=1)).sum() / tiles * _prior(pitch, side) * _upright(turn))
+    worth = comb.mean(axis=1) * (0.5 + np.minimum(clear.min(axis=1), 2))
+    score = float((agree * worth).sum() / tiles * _prior(pitch, side) * _upright(turn))
     return _Fit(perspective, agree, near, clear.min(axis=1), score)
 
 
 def _bent(spectra: Spectra, fit: _Fit) -> tuple[_Fit, Surface]:
-    """Fit how the paper bends, where it does: tiles that the perspective missed are sought where the bend puts them.
+    """Fit how the paper bends, where it does.
 
-    A bend that leaves as much unexplained as none is none.
+    A bend that explains no more tiles than the perspective alone is none.
     """
+    found, clear, comb = refine(spectra, fit.perspective.gradients(spectra.centres) / 5, *_BENT_WINDOWS[0])
+    missed = _missed(found, fit.perspective.gradients(spectra.centres))
+    sure = clear.min(axis=1) > _CLEAR
+    level = fit, Surface(fit.perspective.homography())
+    if not sure.any() or np.mean(missed[sure] > _BENT) < _BENT_SHARE:
+        return level
+    # The narrow fit may rest on the flattest part of the page alone.
+    mean = fit_perspective(spectra.centres, 5 * found, np.clip(comb - _CHANCE, 0, 4), fit.perspective.middle,
+                           start=fit.perspective, spreads=_MEAN_SPREADS)
+    tried = [_bend(spectra, replace(fit, perspective=base)) for base in (fit.perspective, mean)]
+    best = max(tried, key=lambda one: one[2])
+    return best[:2] if best[2] > _BETTER * np.mean(missed[sure] < _BENT) else level
+
+
+def _bend(spectra: Spectra, fit: _Fit) -> tuple[_Fit, Surface, float]:
+    """Bend a perspective until it fits, tiles sought where the bend puts them; also return the share explained."""
     flat = fit.perspective.gradients(spectra.centres)
-    back, level = np.linalg.pinv(flat), Surface(fit.perspective.homography())
-    surface, unbent = level, np.inf
+    level = Surface(fit.perspective.homography())
+    surface = level
     for up, aside in _BENT_WINDOWS:
         expected = surface.strain(spectra.centres) @ flat
         found, clear, comb = refine(spectra, expected / 5, up, aside)
-        missed = np.abs((5 * found - expected) @ back).max(axis=2)
-        sure = clear.min(axis=1) > _CLEAR
-        if surface is level:
-            if not sure.any() or np.mean(missed[sure].max(axis=1) > _BENT) < _BENT_SHARE:
-                return fit, level
-            unbent = np.median(missed[sure])
-        left_over = 5 * found @ back - np.eye(2)
+        missed = _missed(found, expected)
+        left_over = 5 * found @ np.linalg.pinv(flat) - np.eye(2)
         surface = fit_bend(level.homography, spectra.centres, left_over, np.clip(comb - _CHANCE, 0, 4))
-    if not sure.any() or np.median(missed[sure]) > _BETTER * unbent:
-        return fit, level
-    agree = (missed < _AGREES).all(axis=1) & (comb > 0).all(axis=1)
-    near = (missed < 4 * _AGREES).all(axis=1) & (comb > 1.5).all(axis=1)
-    return replace(fit, agree=agree, near=near, clear=clear.min(axis=1)), surface
+    sure = clear.min(axis=1) > _CLEAR
+    fit = replace(fit, agree=(missed < _AGREES) & (comb > 0).all(axis=1),
+                  near=(missed < 4 * _AGREES) & (comb > 1.5).all(axis=1), clear=clear.min(axis=1))
+    return fit, surface, float(np.mean(missed[sure] < _BENT)) if sure.any() else 0.0
+
+
+def _missed(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return by how much tiles' gradients, (T, 2, 2), are off the expected ones, relative, (T,)."""
+    return np.abs((5 * found - expected) @ np.linalg.pinv(expected)).max(axis=(1, 2))
 
 
 def _grid(spectra: Spectra, fit: _Fit, surface: Surface, shape: tuple[int, int], factor: np.ndarray) -> Grid:

@@ -20,11 +20,13 @@ from ecg.paper.overlay import overlay
 from ecg.paper.rows import find_left, find_rows, place_rows
 from ecg.paper.straight import Straight, straighten
 from ecg.paper.strokes import find_strokes
-from ecg.paper.surface import Surface, local_scale, map_points
+from ecg.paper.surface import Surface, map_points
 from ecg.paper.upright import quarter_turns
 
 __all__ = ["MIN_CONFIDENCE", "Grid", "Located", "NoGridError", "find_grid", "overlay", "to_canonical"]
 
+AROUND_MM = 80.0
+"""Of the page, in the middle of the traces' block: scale and turn are stated for it."""
 _FINER = 2.0
 """Resolution of the straightened page over that of the canonical one."""
 _LEAST_TRACES_MM = {"grid": 40.0, "ink": 100.0}
@@ -45,10 +47,7 @@ class Located:
     image: np.ndarray
     """uint8 (height, width), grey: ink dark, paper nearly white."""
     px_per_mm_found: float
-    """Resolution of the picture at the middle of the traces' block, the geometric mean of both axes.
-
-    Of a bent page, that of the plane that fits the block best.
-    """
+    """Resolution of the picture around the middle of the traces' block, the geometric mean of both axes."""
     px_per_mm_xy: tuple[float, float]
     """The same along the rows and across them."""
     rotation_deg: float
@@ -145,7 +144,7 @@ def _located(drawn: np.ndarray, page: Straight, left: float, baselines: np.ndarr
     homography = _homography(page.surface, to_mm, block)
     corners = page.surface.to_pixels(map_points(np.linalg.inv(to_mm), block))
     middle = page.surface.to_pixels(map_points(np.linalg.inv(to_mm), block.mean(axis=0)))
-    pitch_x, pitch_y, rotation = local_scale(homography, middle)
+    pitch_x, pitch_y, rotation = page.surface.scale_around(middle, page.matrix[:2, :2] / scale, AROUND_MM)
     box = tuple(float(side) for side in (*corners.min(axis=0), *corners.max(axis=0)))
     return Located(image=drawn, px_per_mm_found=float(np.sqrt(pitch_x * pitch_y)), px_per_mm_xy=(pitch_x, pitch_y),
                    rotation_deg=rotation, homography=homography, box=box, corners=corners,

@@ -71,13 +71,10 @@ def find_strokes(ink: np.ndarray, scale: float) -> Strokes:
     core = cv2.compare(ink, (PAPER + level_at(0.005, ink)) / 2, cv2.CMP_LT)
     thick = cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     thin = cv2.dilate(thick, np.ones((side, side), np.uint8)) == 0
-    if thin.any():
-        dark = level_at(0.01, ink, thin.astype(np.uint8))
-        mask = thin & (ink < (PAPER + dark) / 2)
-    else:
-        mask = core > 0
+    dark = (PAPER + level_at(0.01, ink, thin.astype(np.uint8) if thin.any() else None)) / 2
+    mask = thin & (ink < dark) if thin.any() else core > 0
     # No heart draws a line as straight as a ruler over more than two seconds.
-    ruled = _ruled(mask, round(_RULE_MM * scale))
+    ruled = _ruled((ink < dark) | mask, round(_RULE_MM * scale))
     if ruled is not None:
         mask = mask & ~ruled
     reach = max(2, round(_JOIN_MM * scale)) + 1
@@ -93,6 +90,6 @@ def _ruled(mask: np.ndarray, length: int) -> np.ndarray | None:
                          borderType=cv2.BORDER_CONSTANT) >= 0.96 * length
     if not full.any():
         return None
-    spread = cv2.boxFilter(full.astype(np.uint8), cv2.CV_16U, (length + 2, 5), normalize=False,
+    spread = cv2.boxFilter(full.astype(np.uint8), cv2.CV_16U, (length + 2, 7), normalize=False,
                            borderType=cv2.BORDER_CONSTANT)
     return spread > 0

@@ -42,6 +42,19 @@ class Surface:
                 plain = mm - self._shift(plain)
         return map_points(np.linalg.inv(self.homography), plain)
 
+    def scale_around(self, pixel: np.ndarray, axes: np.ndarray, span_mm: float) -> tuple[float, float, float]:
+        """Return pixels per mm along two axes and the turn of the first in degrees, means over some mm.
+
+        Args:
+            pixel: (2,) a point of the picture.
+            axes: (2, 2) unit vectors on the page.
+            span_mm: length over which they are taken.
+        """
+        reach = span_mm / 2 * np.asarray(axes)
+        ends = self.to_pixels(self.to_mm(np.asarray(pixel, float)) + np.concatenate([reach, -reach]))
+        along, across = (ends[0] - ends[2]) / span_mm, (ends[1] - ends[3]) / span_mm
+        return float(np.hypot(*along)), float(np.hypot(*across)), float(np.rad2deg(np.arctan2(along[1], along[0])))
+
     def strain(self, pixels: np.ndarray) -> np.ndarray:
         """Return I + du/dm at points (T, 2) of the picture: (T, 2, 2), rows x and y of the page."""
         unit = np.broadcast_to(np.eye(2), (len(pixels), 2, 2))
