@@ -19,7 +19,7 @@ from ecg.paper.capture import CAPTURES, capture
 from ecg.paper.files import read_image
 from ecg.paper.full_page import HEADER_MM, block_left, draw_full_page
 from ecg.paper.layout import layout
-from ecg.paper.locate import MIN_CONFIDENCE, Located, overlay, to_canonical
+from ecg.paper.locate import AROUND_MM, MIN_CONFIDENCE, Located, overlay, to_canonical
 
 LAYOUT = layout("3x4+1R")
 DPI = 200
@@ -47,11 +47,14 @@ class Outcome:
 
 
 def local_truth(transform, px_per_mm: float) -> tuple[float, float, float]:
-    """Return pixels per mm along x and y and the turn at the middle of the block, from a capture's transform."""
+    """Return pixels per mm along x and y and the turn at the middle of the block, from a capture's transform.
+
+    They are means over `AROUND_MM`: a fold changes the pitch by several per cent, but only over a few mm.
+    """
     middle = np.array([block_left(LAYOUT.width_mm) + LAYOUT.width_mm / 2, HEADER_MM + LAYOUT.height_mm / 2])
-    steps = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
+    steps = AROUND_MM / 2 * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
     right, left, below, above = transform.points((middle + steps) * px_per_mm)
-    along, across = (right - left) / 2, (below - above) / 2
+    along, across = (right - left) / AROUND_MM, (below - above) / AROUND_MM
     return float(np.hypot(*along)), float(np.hypot(*across)), float(np.rad2deg(np.arctan2(along[1], along[0])))
 
 
@@ -83,15 +86,16 @@ def attempt(taken) -> Outcome:
     seconds = time.process_time() - started
     x, y, turn = local_truth(taken.transform, DPI / 25.4)
     found_x, found_y = located.px_per_mm_xy
-    return Outcome(max(abs(found_x / x - 1), abs(found_y / y - 1)), abs(located.rotation_deg - turn),
-                   place_error(located, taken.transform, DPI / 25.4), located.confidence < MIN_CONFIDENCE, False, seconds)
+    return Outcome(pitch=max(abs(found_x / x - 1), abs(found_y / y - 1)), turn=abs(located.rotation_deg - turn),
+                   place=place_error(located, taken.transform, DPI / 25.4),
+                   flagged=located.confidence < MIN_CONFIDENCE, seconds=seconds)
 
 
 def captures_table(pages: int, kinds: tuple[str, ...], strength: float) -> str:
     """Return a Markdown table by kind of capture."""
     signals = records(64)
-    lines = ["| capture | pages | pitch error % (50/90/98/100) | turn error deg | place error mm | within both | flagged "
-             "| refused | silently wrong | ms |", "|---|---|---|---|---|---|---|---|---|---|"]
+    lines = ["| capture | pages | pitch error % (50/90/98/100) | turn error deg | place error mm | within both "
+             "| flagged | refused | silently wrong | ms |", "|---|---|---|---|---|---|---|---|---|---|"]
     for kind in kinds:
         rows = [attempt(picture(kind, signals[seed % len(signals)], seed, strength)) for seed in range(pages)]
         good = [row for row in rows if row.pitch <= PITCH_WITHIN and row.turn <= TURN_WITHIN]
@@ -100,8 +104,8 @@ def captures_table(pages: int, kinds: tuple[str, ...], strength: float) -> str:
         pitch, turn, place = (_quantiles([getattr(row, name) for row in rows], digits) for name, digits in
                               (("pitch", 4), ("turn", 2), ("place", 2)))
         lines.append(f"| {kind} | {pages} | {_percent(pitch)} | {turn} | {place} | {100 * len(good) / pages:.1f} % "
-                     f"| {sum(row.flagged for row in rows)} | {sum(row.refused for row in rows)} | {len(wrong)} {wrong[:8]} "
-                     f"| {1e3 * np.median([row.seconds for row in rows]):.0f} |")
+                     f"| {sum(row.flagged for row in rows)} | {sum(row.refused for row in rows)} "
+                     f"| {len(wrong)} {wrong[:8]} | {1e3 * np.median([row.seconds for row in rows]):.0f} |")
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ They are the gradients of the page's millimetres, so that the perspective is fit
 and ink, folds and shadows spoil only the tiles on which they lie.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from ecg.paper.peaks import refine, vectors
 from ecg.paper.perspective import Perspective, fit_perspective
 from ecg.paper.spectrum import ANGLE_STEP, ANGLES, LOG_STEP, LOWEST, RINGS, TILE, Spectra, tile_spectra
+from ecg.paper.surface import Surface, fit_bend, local_scale
 
 MIN_CONFIDENCE = 0.3
 """Below this a grid is not believed."""
@@ -25,6 +26,15 @@ _WIDTH_MM, _WIDTH_SPREAD = 285.0, 0.42
 _CANDIDATES = 4
 _WINDOWS = ((7, 5), (4, 3), (2, 2))
 """Rings and columns of the maps within which a tile's grid is sought around the expected one, round by round."""
+_BENT_WINDOWS = ((4, 3), (4, 3), (3, 2), (2, 2))
+"""The same around the perspective, and then around perspective and bend."""
+_CLEAR = 0.5
+"""How clearly a tile's peaks stand out where it surely shows the grid."""
+_MEAN_SPREADS = (0.10, 0.06, 0.045, 0.035, 0.03)
+_BETTER = 1.3
+"""So many times more tiles must agree with a bend than without."""
+_BENT, _BENT_SHARE = 0.015, 0.25
+"""Paper is bent where this share of its tiles is off the perspective by so much."""
 _CHANCE = 1.0
 """Comb score that chance reaches."""
 _AGREES = 0.03
@@ -49,6 +59,8 @@ class Grid:
     """0-1: how clearly the grid stood out."""
     corners: np.ndarray
     """(T, 4, 2) corners of the tiles in which the grid stood out."""
+    surface: Surface
+    """The homography and the paper's bend."""
 
 
 def find_grid(image: np.ndarray) -> Grid:
@@ -66,7 +78,7 @@ def find_grid(image: np.ndarray) -> Grid:
     tried = [_follow(spectra, _everywhere(spectra, place), _WINDOWS[:1], side) for place in _coarse(spectra, side)]
     tried = sorted(tried, key=lambda one: -one.score)[:2]
     best = max((_follow(spectra, one.perspective, _WINDOWS[1:], side) for one in tried), key=lambda one: one.score)
-    return _grid(spectra, best, plane.shape, factor)
+    return _grid(spectra, *_bent(spectra, best), plane.shape, factor)
 
 
 def reduce(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +88,8 @@ def reduce(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     if shrink == 1.0:
         return image, np.ones(2)
     size = max(1, round(width / shrink)), max(1, round(height / shrink))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.array([width, height]) / size
+    how = cv2.INTER_AREA if shrink > 1.6 else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=how), np.array([width, height]) / size
 
 
 @dataclass(frozen=True)
@@ -171,37 +184,65 @@ def _follow(spectra: Spectra, start: Perspective, windows: tuple[tuple[int, int]
     near = (away < 4 * _AGREES).all(axis=1) & (comb > 1.5).all(axis=1)
     pitch = 1 / np.sqrt(np.abs(np.linalg.det(perspective.gradients(middle[None])[0])))
     turn = np.rad2deg(np.arctan2(perspective.terms[1], perspective.terms[0]))
-    score = float((agree * comb.mean(axis=1)).sum() / tiles * _prior(pitch, side) * _upright(turn))
+    worth = comb.mean(axis=1) * (0.5 + np.minimum(clear.min(axis=1), 2))
+    score = float((agree * worth).sum() / tiles * _prior(pitch, side) * _upright(turn))
     return _Fit(perspective, agree, near, clear.min(axis=1), score)
 
 
-def _grid(spectra: Spectra, fit: _Fit, shape: tuple[int, int], factor: np.ndarray) -> Grid:
+def _bent(spectra: Spectra, fit: _Fit) -> tuple[_Fit, Surface]:
+    """Fit how the paper bends, where it does.
+
+    A bend that explains no more tiles than the perspective alone is none.
+    """
+    found, clear, comb = refine(spectra, fit.perspective.gradients(spectra.centres) / 5, *_BENT_WINDOWS[0])
+    missed = _missed(found, fit.perspective.gradients(spectra.centres))
+    sure = clear.min(axis=1) > _CLEAR
+    level = fit, Surface(fit.perspective.homography())
+    if not sure.any() or np.mean(missed[sure] > _BENT) < _BENT_SHARE:
+        return level
+    # The narrow fit may rest on the flattest part of the page alone.
+    mean = fit_perspective(spectra.centres, 5 * found, np.clip(comb - _CHANCE, 0, 4), fit.perspective.middle,
+                           start=fit.perspective, spreads=_MEAN_SPREADS)
+    tried = [_bend(spectra, replace(fit, perspective=base)) for base in (fit.perspective, mean)]
+    best = max(tried, key=lambda one: one[2])
+    return best[:2] if best[2] > _BETTER * np.mean(missed[sure] < _BENT) else level
+
+
+def _bend(spectra: Spectra, fit: _Fit) -> tuple[_Fit, Surface, float]:
+    """Bend a perspective until it fits, tiles sought where the bend puts them; also return the share explained."""
+    flat = fit.perspective.gradients(spectra.centres)
+    level = Surface(fit.perspective.homography())
+    surface = level
+    for up, aside in _BENT_WINDOWS:
+        expected = surface.strain(spectra.centres) @ flat
+        found, clear, comb = refine(spectra, expected / 5, up, aside)
+        missed = _missed(found, expected)
+        left_over = 5 * found @ np.linalg.pinv(flat) - np.eye(2)
+        surface = fit_bend(level.homography, spectra.centres, left_over, np.clip(comb - _CHANCE, 0, 4))
+    sure = clear.min(axis=1) > _CLEAR
+    fit = replace(fit, agree=(missed < _AGREES) & (comb > 0).all(axis=1),
+                  near=(missed < 4 * _AGREES) & (comb > 1.5).all(axis=1), clear=clear.min(axis=1))
+    return fit, surface, float(np.mean(missed[sure] < _BENT)) if sure.any() else 0.0
+
+
+def _missed(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return by how much tiles' gradients, (T, 2, 2), are off the expected ones, relative, (T,)."""
+    return np.abs((5 * found - expected) @ np.linalg.pinv(expected)).max(axis=(1, 2))
+
+
+def _grid(spectra: Spectra, fit: _Fit, surface: Surface, shape: tuple[int, int], factor: np.ndarray) -> Grid:
     """State a fit in pixels of the picture given."""
     chosen = fit.agree if fit.agree.any() else np.ones(len(fit.agree), bool)
     middle = spectra.centres[chosen].mean(axis=0)
-    homography = fit.perspective.homography() @ np.diag([1 / factor[0], 1 / factor[1], 1.0])
+    homography = surface.homography @ np.diag([1 / factor[0], 1 / factor[1], 1.0])
+    surface = replace(surface, homography=homography)
     pitch_x, pitch_y, rotation = local_scale(homography, middle * factor)
     half = np.minimum(TILE, shape[::-1]) / 2
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
-    shown = chosen | fit.near
-    corners = (spectra.centres[shown][:, None] + square) * factor
+    corners = (spectra.centres[chosen | fit.near][:, None] + square) * factor
     vanishing = homography[2, :2] / homography[2, 2]
     return Grid(pitch_x, pitch_y, rotation, homography, (float(vanishing[0]), float(vanishing[1])),
-                _confidence(fit), corners)
-
-
-def local_scale(homography: np.ndarray, point: np.ndarray) -> tuple[float, float, float]:
-    """Return pixels per mm along x and y and the turn of x in degrees at a point of the picture.
-
-    Args:
-        homography: (3, 3) picture pixel -> mm.
-        point: (2,) x, y in pixels.
-    """
-    x, y, w = homography @ np.array([*point, 1.0])
-    gradient = (homography[:2, :2] - np.outer([x / w, y / w], homography[2, :2])) / w
-    along = np.linalg.inv(gradient)
-    turn = np.rad2deg(np.arctan2(along[1, 0], along[0, 0]))
-    return float(np.hypot(*along[:, 0])), float(np.hypot(*along[:, 1])), float(turn)
+                _confidence(fit), corners, surface)
 
 
 def _confidence(fit: _Fit) -> float:

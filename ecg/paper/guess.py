@@ -6,6 +6,7 @@ import numpy as np
 from ecg.paper.layout import Layout
 from ecg.paper.straight import Straight, straighten
 from ecg.paper.strokes import find_strokes
+from ecg.paper.surface import Surface
 
 _TYPICAL_WIDTH_MM = 270.0
 _TURNS = np.arange(-12.0, 12.01, 0.5)
@@ -18,22 +19,22 @@ def guess_from_ink(image: np.ndarray, page_layout: Layout, scale: float) -> tupl
         The page and a confidence, or None where nothing looks like traces.
     """
     guess = max(image.shape[:2]) / _TYPICAL_WIDTH_MM
-    page = straighten(image, _turned(0.0, guess, image), min(scale, guess))
+    page = straighten(image, _turned(0.0, guess), min(scale, guess))
     angle = _level(find_strokes(page.ink, page.scale).wide())
     if abs(angle) > 0.1:
-        page = straighten(image, _turned(angle, guess, image), min(scale, guess))
+        page = straighten(image, _turned(angle, guess), min(scale, guess))
     columns = np.flatnonzero(find_strokes(page.ink, page.scale).wide().any(axis=0))
     if len(columns) < 30 * page.scale:
         return None
     extent = columns[-1] - columns[0] + 1
     guess *= max(extent / page.scale, 70) / (page_layout.width_mm + 2.5)
-    return straighten(image, _turned(angle, guess, image), min(scale, guess)), 0.2
+    return straighten(image, _turned(angle, guess), min(scale, guess)), 0.2
 
 
-def _turned(angle: float, pitch: float, image: np.ndarray) -> np.ndarray:
-    """Return the homography picture pixel -> mm of a page turned by an angle in degrees."""
+def _turned(angle: float, pitch: float) -> Surface:
+    """Return the surface of a flat page turned by an angle in degrees."""
     cos, sin = np.cos(np.deg2rad(angle)) / pitch, np.sin(np.deg2rad(angle)) / pitch
-    return np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+    return Surface(np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]]))
 
 
 def _level(traces: np.ndarray) -> float:

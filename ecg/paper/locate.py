@@ -9,20 +9,26 @@ no ECG is refused.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from ecg.paper.compose import compose, tone
-from ecg.paper.grid import MIN_CONFIDENCE, Grid, find_grid, local_scale
+from ecg.paper.grid import MIN_CONFIDENCE, Grid, find_grid
 from ecg.paper.guess import guess_from_ink
 from ecg.paper.layout import Layout, layout
 from ecg.paper.overlay import overlay
 from ecg.paper.rows import find_left, find_rows, place_rows
-from ecg.paper.straight import Straight, map_points, straighten
+from ecg.paper.straight import Straight, straighten
 from ecg.paper.strokes import find_strokes
+from ecg.paper.surface import Surface, map_points
 from ecg.paper.upright import quarter_turns
 
 __all__ = ["MIN_CONFIDENCE", "Grid", "Located", "NoGridError", "find_grid", "overlay", "to_canonical"]
 
+AROUND_MM = 80.0
+"""Of the page, in the middle of the traces' block: scale and turn are stated for it."""
+_FINER = 2.0
+"""Resolution of the straightened page over that of the canonical one."""
 _LEAST_TRACES_MM = {"grid": 40.0, "ink": 100.0}
 """Of ink in rows of traces, by what set the scale: less is no ECG."""
 
@@ -41,7 +47,7 @@ class Located:
     image: np.ndarray
     """uint8 (height, width), grey: ink dark, paper nearly white."""
     px_per_mm_found: float
-    """Resolution of the picture at the middle of the traces' block, the geometric mean of both axes."""
+    """Resolution of the picture around the middle of the traces' block, the geometric mean of both axes."""
     px_per_mm_xy: tuple[float, float]
     """The same along the rows and across them."""
     rotation_deg: float
@@ -85,11 +91,11 @@ def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float
     warnings = []
     if grid.confidence >= MIN_CONFIDENCE:
         scale_from, confidence = "grid", grid.confidence
-        scale = float(np.clip(np.sqrt(grid.pitch_x * grid.pitch_y), px_per_mm, 2 * px_per_mm))
-        page = straighten(image, grid.homography, scale, corners=grid.corners)
+        scale = float(np.clip(np.sqrt(grid.pitch_x * grid.pitch_y), px_per_mm, _FINER * px_per_mm))
+        page = straighten(image, grid.surface, scale, corners=grid.corners)
     else:
         scale_from = "ink"
-        guess = guess_from_ink(image, page_layout, 2 * px_per_mm)
+        guess = guess_from_ink(image, page_layout, _FINER * px_per_mm)
         if guess is None:
             raise NoGridError("neither millimetre lines nor rows of traces stand out")
         page, confidence = guess
@@ -133,13 +139,23 @@ def _located(drawn: np.ndarray, page: Straight, left: float, baselines: np.ndarr
     top = baselines[0] - page_layout.row_mm / 2 * scale
     width_mm, height_mm = page_layout.width_mm, (baselines[-1] - baselines[0]) / scale + page_layout.row_mm
     to_block = np.array([[1 / scale, 0, -left / scale], [0, 1 / scale, -top / scale], [0, 0, 1]])
-    homography = to_block @ page.homography
-    homography /= homography[2, 2]
-    back = np.linalg.inv(homography)
-    corners = map_points(back, np.array([[0, 0], [width_mm, 0], [width_mm, height_mm], [0, height_mm]], float))
-    middle = map_points(back, np.array([width_mm, height_mm]) / 2)
-    pitch_x, pitch_y, rotation = local_scale(homography, middle)
+    to_mm = to_block @ page.matrix
+    block = np.array([[0, 0], [width_mm, 0], [width_mm, height_mm], [0, height_mm]], float)
+    homography = _homography(page.surface, to_mm, block)
+    corners = page.surface.to_pixels(map_points(np.linalg.inv(to_mm), block))
+    middle = page.surface.to_pixels(map_points(np.linalg.inv(to_mm), block.mean(axis=0)))
+    pitch_x, pitch_y, rotation = page.surface.scale_around(middle, page.matrix[:2, :2] / scale, AROUND_MM)
     box = tuple(float(side) for side in (*corners.min(axis=0), *corners.max(axis=0)))
     return Located(image=drawn, px_per_mm_found=float(np.sqrt(pitch_x * pitch_y)), px_per_mm_xy=(pitch_x, pitch_y),
                    rotation_deg=rotation, homography=homography, box=box, corners=corners,
                    rows=(found - top) / scale, **how)
+
+
+def _homography(surface: Surface, to_mm: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Return the homography picture pixel -> mm of the block; of a bent page, the one that fits the block best."""
+    homography = to_mm @ surface.homography
+    if surface.bend is not None:
+        x, y = np.meshgrid(np.linspace(*block[[0, 1], 0], 12), np.linspace(*block[[0, 3], 1], 6))
+        points = np.stack([x, y], axis=-1).reshape(-1, 2)
+        homography = cv2.findHomography(surface.to_pixels(map_points(np.linalg.inv(to_mm), points)), points)[0]
+    return homography / homography[2, 2]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ecg.paper.straight import map_points
+from ecg.paper.surface import map_points
 
 if TYPE_CHECKING:
     from ecg.paper.locate import Located

@@ -38,7 +38,7 @@ def _gradients(terms: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def fit_perspective(points: np.ndarray, gradients: np.ndarray, weights: np.ndarray, middle: np.ndarray,
-                    *, start: Perspective | None = None) -> Perspective:
+                    *, start: Perspective | None = None, spreads: tuple[float, ...] = ()) -> Perspective:
     """Fit the perspective to gradients, most of which are right.
 
     Gauss-Newton with Tukey's weights.
@@ -49,6 +49,7 @@ def fit_perspective(points: np.ndarray, gradients: np.ndarray, weights: np.ndarr
         weights: (T, 2) of both axes.
         middle: (2,) the point at which the terms are stated.
         start: where to begin; without it, the weighted median of the gradients.
+        spreads: relative misfits beyond which a measurement counts for nothing, round by round.
     """
     q = points - middle
     size = max(float(np.abs(q).max()), 1.0)
@@ -59,7 +60,7 @@ def fit_perspective(points: np.ndarray, gradients: np.ndarray, weights: np.ndarr
         terms = start.terms
     # Vanishing terms are stated over the picture's half: all unknowns are then about as large.
     units = np.array([np.hypot(*terms[:2])] * 2 + [np.hypot(*terms[2:4])] * 2 + [1 / size] * 2)
-    spreads = _SPREADS if start is None else _SPREADS[2:]
+    spreads = spreads or (_SPREADS if start is None else _SPREADS[2:])
     for spread in np.repeat(spreads, 2):
         model = _gradients(terms, q)
         length = np.linalg.norm(model, axis=2, keepdims=True)

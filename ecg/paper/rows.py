@@ -9,6 +9,8 @@ _LEAST_ROW = 0.6
 """Rows lie at least this share of the layout's distance apart."""
 _LEAST_PEAK = 0.25
 """The same of peaks of ink."""
+_LEAST_HEIGHT = 0.22
+"""Of a peak, over the highest."""
 _LEAST_STRIP = 0.3
 """The same of a rhythm strip and the rows above it."""
 _MOST_ROWS = 7
@@ -88,7 +90,7 @@ def _row_peaks(profile: np.ndarray, scale: float, row_mm: float) -> tuple[np.nda
     """Return where the ink along the rows has clear peaks, and how high they are."""
     smooth = cv2.GaussianBlur(profile[:, None], (0, 0), max(0.8, 0.8 * scale)).ravel()
     wide = cv2.dilate(smooth[:, None], np.ones((2 * round(_LEAST_PEAK * row_mm * scale) + 1, 1), np.uint8)).ravel()
-    peaks = np.flatnonzero((smooth == wide) & (smooth > 0.15 * smooth.max()))
+    peaks = np.flatnonzero((smooth == wide) & (smooth > _LEAST_HEIGHT * smooth.max()))
     peaks = peaks[np.diff(peaks, prepend=-10) > 1]
     return peaks + 0.5, smooth[peaks]
 

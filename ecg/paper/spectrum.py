@@ -22,6 +22,8 @@ LOG_STEP = np.log(5) / 80
 LOWEST, HIGHEST = 0.0085, 0.485
 """Cycles a pixel of the maps' first and last row."""
 RINGS = int(np.log(HIGHEST / LOWEST) / LOG_STEP) + 1
+_STRIDE = 0.85
+"""From tile to tile, in sides of a tile, at the most."""
 HARMONICS = np.arange(1, 6)
 _WEIGHTS = (1.0, 0.8, 0.7, 0.6, 1.4)
 _BETWEEN = (0.5, 1.5, 2.5, 3.5, 4.5)
@@ -82,7 +84,7 @@ def _cut(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     size = min(TILE, height), min(TILE, width)
     local = cv2.blur(plane, (31, 31), borderType=cv2.BORDER_REFLECT)
     passed = cv2.subtract(plane, local, dtype=cv2.CV_32F)
-    tops, lefts = (np.linspace(0, side - part, max(1, round((side - part) / (0.85 * part)) + 1)).astype(int)
+    tops, lefts = (np.linspace(0, side - part, int(np.ceil((side - part) / (_STRIDE * part))) + 1).astype(int)
                    for side, part in zip((height, width), size, strict=True))
     tiles = np.stack([passed[top:top + size[0], left:left + size[1]] for top in tops for left in lefts])
     return np.array([(left, top) for top in tops for left in lefts], float), tiles

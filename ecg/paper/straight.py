@@ -5,12 +5,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ecg.paper.surface import Surface, map_points
+
 PAPER = 220
 """Grey level of bare paper after the light is divided out; what is lighter has room up to 255."""
 _MOST_MM = 520.0
 """A side longer than this shows more than the page."""
 _AROUND_MM = 22.0
 """Paper kept around the tiles in which the grid stood out."""
+_MESH = 16
+"""Pixels between the nodes at which a bent map is computed; between them it is linear."""
 _DARK = 0.75
 """Over several mm, anything darker is not paper."""
 
@@ -24,8 +28,10 @@ class Straight:
     luma: np.ndarray
     """uint8 (H, W): brightness over the paper."""
     scale: float
-    homography: np.ndarray
-    """(3, 3) float64: picture pixel -> pixel of these planes, both continuous."""
+    surface: Surface
+    """Picture pixel <-> mm."""
+    matrix: np.ndarray
+    """(3, 3) float64: those mm -> pixel of these planes, affine."""
 
     def turned(self, quarters: int) -> "Straight":
         """Return the page turned counterclockwise by so many quarters."""
@@ -37,67 +43,77 @@ class Straight:
             matrix = np.array([[0, 1, 0], [-1, 0, width], [0, 0, 1.0]]) @ matrix
             height, width = width, height
         planes = [np.ascontiguousarray(np.rot90(plane, quarters % 4)) for plane in planes]
-        return Straight(*planes, self.scale, matrix @ self.homography)
+        return Straight(*planes, self.scale, self.surface, matrix @ self.matrix)
 
 
-def straighten(image: np.ndarray, homography: np.ndarray, scale: float, *,
-               corners: np.ndarray | None = None) -> Straight:
-    """Draw the page as its homography says.
+def straighten(image: np.ndarray, surface: Surface, scale: float, *, corners: np.ndarray | None = None) -> Straight:
+    """Draw the page flat.
 
     Args:
         image: uint8, grey (H, W) or RGB (H, W, 3).
-        homography: (3, 3) picture pixel -> mm.
+        surface: picture pixel <-> mm.
         scale: pixels per mm wanted.
         corners: (T, 4, 2) of the parts of the picture that show the page; without them, all.
     """
     height, width = image.shape[:2]
     whole = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
     shown = whole if corners is None else _hull(corners)
-    outline = map_points(homography, shown)
+    outline = surface.to_mm(shown)
     around = 0.0 if corners is None else _AROUND_MM
     low, high = outline.min(axis=0) - around, outline.max(axis=0) + around
     sides = np.minimum(high - low, _MOST_MM)
     low = (low + high) / 2 - sides / 2
     size = tuple(int(np.ceil(side * scale)) for side in sides)
-    matrix = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]]) @ homography
-    planes = _warp(image, matrix, size)
-    outside = _outside(matrix, whole, shown if corners is not None else None, size, around * scale)
-    return Straight(*_planes(planes, outside, scale), scale, matrix)
-
-
-def map_points(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Map points, (..., 2), by a homography, (3, 3)."""
-    mapped = np.concatenate([points, np.ones((*points.shape[:-1], 1))], axis=-1) @ homography.T
-    # Beyond the horizon there is no page: such points are held far off.
-    return mapped[..., :2] / np.maximum(mapped[..., 2:], 0.15 * abs(homography[2, 2]))
+    matrix = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]])
+    picture = _warp(image, surface, matrix, size)
+    outlines = [_dense(whole)] if corners is None else [_dense(whole), _dense(shown)]
+    outside = _outside([map_points(matrix, surface.to_mm(one)) for one in outlines], size, around * scale)
+    return Straight(*_planes(picture, outside, scale), scale, surface, matrix)
 
 
 def _hull(corners: np.ndarray) -> np.ndarray:
     return cv2.convexHull(corners.reshape(-1, 2).astype(np.float32)).reshape(-1, 2).astype(float)
 
 
-def _warp(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _dense(outline: np.ndarray) -> np.ndarray:
+    """Return an outline, (n, 2), with points along its sides, which bends make curved."""
+    share = np.linspace(0, 1, 8, endpoint=False)[:, None]
+    return np.concatenate([start + share * (stop - start)
+                           for start, stop in zip(outline, np.roll(outline, -1, axis=0), strict=True)])
+
+
+def _warp(image: np.ndarray, surface: Surface, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Sample the picture; where it is much finer than wanted, after averaging."""
-    fine = np.sqrt(max(abs(np.linalg.det(np.linalg.inv(matrix)[:2, :2])), 1e-6))
+    whole = matrix @ surface.homography
+    fine = np.sqrt(max(abs(np.linalg.det(np.linalg.inv(whole)[:2, :2])), 1e-6))
+    shrink = np.ones(2)
     if fine > 1.8:
         reduced = max(1, round(image.shape[1] / fine * 1.25)), max(1, round(image.shape[0] / fine * 1.25))
-        matrix = matrix @ np.diag([image.shape[1] / reduced[0], image.shape[0] / reduced[1], 1.0])
+        shrink = np.array(reduced) / image.shape[1::-1]
         image = cv2.resize(image, reduced, interpolation=cv2.INTER_AREA)
-    # Pixel i covers [i, i + 1): its centre is i + 0.5, for cv2 it is i.
-    half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    return cv2.warpPerspective(image, np.linalg.inv(half) @ matrix @ half, size, flags=cv2.INTER_LINEAR,
-                               borderMode=cv2.BORDER_REPLICATE)
+    if surface.bend is None:
+        # Pixel i covers [i, i + 1): its centre is i + 0.5, for cv2 it is i.
+        half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+        whole = np.linalg.inv(half) @ whole @ np.diag([*(1 / shrink), 1.0]) @ half
+        return cv2.warpPerspective(image, whole, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    columns, rows = (np.arange(-0.5, (side // _MESH + 3)) * _MESH for side in size)
+    mesh = np.stack(np.meshgrid(columns, rows), axis=-1)
+    mesh = surface.to_pixels(map_points(np.linalg.inv(matrix), mesh)) * shrink - 0.5
+    full = cv2.resize(mesh.astype(np.float32), (mesh.shape[1] * _MESH, mesh.shape[0] * _MESH),
+                      interpolation=cv2.INTER_LINEAR)
+    # cv2 centres the first node in the first `_MESH` pixels; it lies half a mesh left of the picture.
+    return cv2.remap(image, full[_MESH:_MESH + size[1], _MESH:_MESH + size[0]], None, cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REPLICATE)
 
 
-def _outside(matrix: np.ndarray, whole: np.ndarray, shown: np.ndarray | None, size: tuple[int, int],
-             around: float) -> np.ndarray:
+def _outside(outlines: list[np.ndarray], size: tuple[int, int], around: float) -> np.ndarray:
     """Return where the picture, or the page on it, does not reach: bool (H, W)."""
     inside = np.zeros(size[::-1], np.uint8)
-    cv2.fillConvexPoly(inside, np.round(map_points(matrix, whole)).astype(np.int32), 1)
-    if shown is not None:
+    cv2.fillPoly(inside, [np.round(outlines[0]).astype(np.int32)], 1)
+    for outline in outlines[1:]:
         page = np.zeros(size[::-1], np.uint8)
-        outline = np.round(map_points(matrix, shown)).astype(np.int32)
-        cv2.fillConvexPoly(page, outline, 1)
+        outline = np.round(outline).astype(np.int32)
+        cv2.fillPoly(page, [outline], 1)
         cv2.polylines(page, [outline], True, 1, max(1, round(2 * around)))
         inside &= page
     return inside == 0
@@ -107,7 +123,8 @@ def _beyond(ink: np.ndarray, scale: float) -> np.ndarray:
     """Return where something large is dark, such as the table under the page: bool (H, W), some mm around it too."""
     height, width = ink.shape
     step = max(1, round(scale))
-    dark = cv2.resize(ink, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
+    whole = ink[:max(step, height // step * step), :max(step, width // step * step)]
+    dark = cv2.resize(whole, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
     dark = cv2.morphologyEx(cv2.compare(dark, _DARK * PAPER, cv2.CMP_LT), cv2.MORPH_OPEN, np.ones((4, 4), np.uint8))
     if not dark.any():
         return np.zeros(ink.shape, bool)
@@ -131,7 +148,9 @@ def _planes(picture: np.ndarray, outside: np.ndarray, scale: float) -> tuple[np.
 def flatten(picture: np.ndarray) -> np.ndarray:
     """Divide a picture by its paper, each channel: uint8, paper `PAPER`, ink towards 0, whatever the light."""
     height, width = picture.shape[:2]
-    coarse = cv2.resize(picture, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
+    # Whole blocks of pixels are averaged much faster than parts of them.
+    whole = picture[:max(8, height // 8 * 8), :max(8, width // 8 * 8)]
+    coarse = cv2.resize(whole, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
     paper = cv2.dilate(coarse, np.ones((5, 5), np.uint8))
     paper = cv2.GaussianBlur(paper, (0, 0), 3)
     paper = cv2.resize(cv2.max(paper, np.full_like(paper, 16)), (width, height), interpolation=cv2.INTER_LINEAR)

@@ -71,17 +71,25 @@ def find_strokes(ink: np.ndarray, scale: float) -> Strokes:
     core = cv2.compare(ink, (PAPER + level_at(0.005, ink)) / 2, cv2.CMP_LT)
     thick = cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     thin = cv2.dilate(thick, np.ones((side, side), np.uint8)) == 0
-    if thin.any():
-        dark = level_at(0.01, ink, thin.astype(np.uint8))
-        mask = thin & (ink < (PAPER + dark) / 2)
-    else:
-        mask = core > 0
+    dark = (PAPER + level_at(0.01, ink, thin.astype(np.uint8) if thin.any() else None)) / 2
+    mask = thin & (ink < dark) if thin.any() else core > 0
     # No heart draws a line as straight as a ruler over more than two seconds.
-    ruled = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((1, round(_RULE_MM * scale)), np.uint8))
-    if ruled.any():
-        mask = mask & (cv2.dilate(ruled, np.ones((5, 3), np.uint8)) == 0)
+    ruled = _ruled((ink < dark) | mask, round(_RULE_MM * scale))
+    if ruled is not None:
+        mask = mask & ~ruled
     reach = max(2, round(_JOIN_MM * scale)) + 1
     joined = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
     _, labels, stats, centres = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_16U)
     return Strokes(mask, labels, stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT],
                    stats[:, cv2.CC_STAT_AREA], centres[:, 1], scale)
+
+
+def _ruled(mask: np.ndarray, length: int) -> np.ndarray | None:
+    """Return the ink of level lines at least so long and what touches them, bool (H, W); None without any."""
+    full = cv2.boxFilter(mask.astype(np.uint8), cv2.CV_16U, (length, 1), normalize=False,
+                         borderType=cv2.BORDER_CONSTANT) >= 0.96 * length
+    if not full.any():
+        return None
+    spread = cv2.boxFilter(full.astype(np.uint8), cv2.CV_16U, (length + 2, 7), normalize=False,
+                           borderType=cv2.BORDER_CONSTANT)
+    return spread > 0
