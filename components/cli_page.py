@@ -18,7 +18,8 @@ def _page_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument("--format", default="png", metavar="KIND", help="png, jpg, tiff or pdf (png)")
     files.add_argument("--labels", action="store_true", help="write NAME.json (sample points, boxes, transform) and "
                        "NAME.masks.png (bit i: trace i)")
-    files.add_argument("--kit", action="store_true", help="write NAME.json with the keys of ecg-image-kit")
+    files.add_argument("--kit", action="store_true", help="write what ecg-image-kit writes: NAME-0.png, "
+                       "NAME-0.json with its keys, the record beside")
     files.add_argument("--copies", type=int, default=1, metavar="N", help="pictures a record, each sampled anew (1)")
     files.add_argument("--jobs", type=int, default=0, metavar="N", help="processes (one a core)")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -62,7 +63,7 @@ def run(*, records: list[Path], out: Path, options: PageOptions, ending: str = "
         options: what the pages are to look like.
         ending: of the pictures, one of `FORMATS`.
         labels: whether to write sample points, boxes, masks and the parameters of the capture.
-        kit: whether NAME.json has the keys of ecg-image-kit instead.
+        kit: whether to write what ecg-image-kit writes: NAME-0.png, NAME-0.json with its keys, and the record beside.
         copies: pictures a record, each sampled anew.
         jobs: processes; 0: one a core.
 
@@ -129,9 +130,11 @@ def _draw(job: _Job) -> dict | None:
         return {"record": job.name, "reason": error.reason, "detail": error.detail}
     try:
         for copy in range(job.copies):
-            name = f"{job.name}-{copy}" if job.copies > 1 else job.name
+            name = f"{job.name}-{copy}" if job.copies > 1 or job.kit else job.name
             page = draw_page(signal_uv, sampling_rate=rate, options=job.options, record=name)
             _write(job, name, page, notes)
+        if job.kit and job.row is None:
+            _copy_record(job)
     except ValueError as error:
         return {"record": job.name, "reason": "not_drawn", "detail": str(error)}
     return None
@@ -166,6 +169,16 @@ def _write(job: _Job, name: str, page: DrawnPage, notes: tuple[str, ...]) -> Non
         wide = np.zeros((2, *masks.shape[1:]), np.uint16)
         wide[:len(masks)] = masks
         _replace(target.with_suffix(".masks.png"), cv2.imencode(".png", wide[0] | wide[1] << 8)[1].tobytes())
+
+
+def _copy_record(job: _Job) -> None:
+    """Put the record's own files beside its pictures, as ecg-image-kit does."""
+    header = job.path.with_name(f"{job.path.name}.hea")
+    lines = [line for line in header.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    target = (job.out / job.name).parent
+    for name in {header.name, *(line.split()[0] for line in lines[1:])}:
+        # Read before, so the names are those of files beside the header.
+        shutil.copyfile(header.parent / Path(name).name, target / Path(name).name)
 
 
 def describe(page: DrawnPage) -> dict:

@@ -119,6 +119,17 @@ def test_paths_without_records_are_named(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
+def test_the_kits_users_find_its_files(records, tmp_path):
+    assert main(["page", str(records / "b" / "two"), "-o", str(tmp_path), "--kit", "--labels"]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["two-0.json", "two-0.masks.png", "two-0.png", "two.dat",
+                                                          "two.hea"]
+    copied, original = (wfdb.rdrecord(str(folder / "two")).p_signal for folder in (tmp_path, records / "b"))
+    assert np.allclose(copied, original)
+    labels = json.loads((tmp_path / "two-0.json").read_text())
+    assert (labels["width"], labels["height"], labels["resolution"]) == (2200, 1700, 200)
+    assert labels["x_grid"] == pytest.approx(39.37, abs=0.001) and labels["leads"][0]["lead_name"] == "I"
+
+
 def test_locate_says_what_it_found_and_shows_it(records, tmp_path, capsys):
     main(["page", str(records / "a" / "one"), "-o", str(tmp_path / "pages"), "--capture", "photo", "--dpi", "150",
           "--labels", "--seed", "2"])
