@@ -43,6 +43,8 @@ def _run(arguments: argparse.Namespace, *, step: Step) -> int:
         params = _with_param(params, key, str(given[name]))
     if step.name == "train":
         given |= {"state": arguments.state, "resume": arguments.resume}
+    if step.name == "evaluate":
+        given["records"] = arguments.records
     if step.name == "gate":
         given["champion"] = arguments.champion
     started = time.monotonic()
@@ -88,7 +90,13 @@ def _gate_arguments(parser: argparse.ArgumentParser) -> None:
                         help="evaluation of the champion on the same pages, to compare with")
 
 
-_SPECIAL = {"ingest": _ingest_arguments, "train": _train_arguments, "gate": _gate_arguments}
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--records", type=Path, metavar="DIR",
+                        help="record store of the pages; only a baseline that reads signals needs it")
+
+
+_SPECIAL = {"ingest": _ingest_arguments, "train": _train_arguments, "evaluate": _evaluate_arguments,
+            "gate": _gate_arguments}
 
 STEP_VERBS = tuple(Verb(step.name, step.summary, step.example, partial(_add_arguments, step=step),
                         partial(_run, step=step)) for step in STEPS.values())

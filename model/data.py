@@ -82,8 +82,7 @@ class PageSource:
             scale = renderers[0].px_per_mm
             pages = np.stack([worn(page, rng=rng, px_per_mm=scale, strength=self.wear)
                               for page, rng in zip(pages, rngs, strict=True)])
-        signals_mv = np.clip(signals_uv / MICROVOLTS_PER_MILLIVOLT, -MAX_MILLIVOLTS, MAX_MILLIVOLTS)
-        return Batch(torch.from_numpy(pages), torch.from_numpy(signals_mv.astype(np.float32)),
+        return Batch(torch.from_numpy(pages), torch.from_numpy(millivolts(signals_uv)),
                      torch.from_numpy(self.targets[positions]))
 
     def renderers(self, scale: float = 1.0) -> tuple[Renderer, ...]:
@@ -95,6 +94,12 @@ class PageSource:
                               px_per_mm=px_per_mm, sampling_rate=self.store.sampling_rate,
                               samples=self.store.signals.shape[-1])
                      for name in self.layouts or (self.page.layout,))
+
+
+def millivolts(signals_uv: np.ndarray) -> np.ndarray:
+    """Return signals as networks take them: float32 millivolt, clipped where no heart reaches."""
+    signals_mv = signals_uv / np.float32(MICROVOLTS_PER_MILLIVOLT)
+    return np.clip(signals_mv, -MAX_MILLIVOLTS, MAX_MILLIVOLTS).astype(np.float32)
 
 
 def augment_signal(signal_uv: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:

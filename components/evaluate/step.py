@@ -13,14 +13,17 @@ from components.evaluate.evidence import Evidence
 from components.evaluate.report import render_report
 from components.progress import track
 from ecg.pages import PageSet
-from ecg.records import write_beside
+from ecg.records import RecordStore, write_beside
+from model.baselines import Network
 from model.calibration import reliability
 from model.checkpoint import checkpoint_digest, load_checkpoint, read_json
 from model.curves import pr_points, roc_points
+from model.data import millivolts
 from model.evaluation import measure, measure_subgroups, scores_of, thresholds_of, truth_of
-from model.inference import predict_pages
+from model.inference import predict_batches, predict_pages
 from model.network import PageReader
 from model.params import EvaluateParams, as_dict
+from model.task import Batch
 
 SCHEMA_VERSION = 1
 CURVES = {"roc": (roc_points, ("fpr", "tpr")), "pr": (pr_points, ("recall", "precision")),
@@ -43,7 +46,8 @@ class EvaluateResult:
     f1_high: float
 
 
-def run(*, checkpoint: Path, pages: Path, evaluation: Path, params: EvaluateParams, seed: int) -> EvaluateResult:
+def run(*, checkpoint: Path, pages: Path, evaluation: Path, params: EvaluateParams, seed: int,
+        records: Path | None = None) -> EvaluateResult:
     """Read every page with the image stream alone, and write what comes of it.
 
     Args:
@@ -52,6 +56,7 @@ def run(*, checkpoint: Path, pages: Path, evaluation: Path, params: EvaluatePara
         evaluation: the folder to write.
         params: section evaluate of params.yaml.
         seed: of the bootstrap.
+        records: the record store of the pages, for a baseline that reads signals.
 
     Raises:
         ValueError: the pages show other findings or have another geometry than the checkpoint was trained on,
@@ -60,7 +65,7 @@ def run(*, checkpoint: Path, pages: Path, evaluation: Path, params: EvaluatePara
     net, meta = load_checkpoint(checkpoint)
     page_set = PageSet.open(pages)
     _refuse_other_pages(meta, page_set)
-    predictions = _predict(PageReader(net), page_set, params.batch_size)
+    predictions = _predict(net, page_set, params.batch_size, _signals(net, page_set, records))
     names = page_set.label_names
     measured = measure(predictions, label_names=names, params=params, seed=seed)
     metrics = {"schema": SCHEMA_VERSION, **measured, "label_names": list(names), "params": as_dict(params),
@@ -75,18 +80,41 @@ def run(*, checkpoint: Path, pages: Path, evaluation: Path, params: EvaluatePara
     return _result(measured["test"][page_set.captures[0]])
 
 
-def _predict(reader: PageReader, pages: PageSet, batch_size: int) -> pd.DataFrame:
+def _signals(net: Network, pages: PageSet, records: Path | None) -> np.ndarray | None:
+    """Return the records' signals in millivolt, (N, 12, T), in the order of the pages; None for page readers."""
+    if net.reads == ("page",):
+        return None
+    if records is None:
+        raise ValueError(f"records: the checkpoint reads {' and '.join(net.reads)}; give its record store (--records)")
+    store = RecordStore.open(records)
+    if store.digest != pages.data_digest:
+        raise ValueError(f"{records}: not the record store that {pages.path} was drawn from; render again")
+    place = {record: row for row, record in enumerate(store.table["record"])}
+    return millivolts(store.signals[[place[record] for record in pages.index["record"]]])
+
+
+def _predict(net: Network, pages: PageSet, batch_size: int, signals: np.ndarray | None) -> pd.DataFrame:
     """The table of predictions of `model.evaluation`, one capture after the other."""
-    reader = reader.to("cuda" if torch.cuda.is_available() else "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net = net.to(device)
     tables = []
     for capture in pages.captures:
         array = pages.array(capture)
         starts = track(range(0, len(array), batch_size), label=f"evaluate {capture}")
-        scores = np.concatenate([predict_pages(reader, array[s:s + batch_size], batch_size=batch_size) for s in starts])
+        scores = np.concatenate([_scores(net, array[s:s + batch_size],
+                                         None if signals is None else signals[s:s + batch_size], device)
+                                 for s in starts])
         known = pages.index[["record", "patient", "split", "sex", "age"]].assign(capture=capture)
         probabilities = pd.DataFrame(scores, columns=[f"p:{name}" for name in pages.label_names])
         tables.append(pd.concat([known, probabilities, pages.index[[f"label:{n}" for n in pages.label_names]]], axis=1))
     return pd.concat(tables, ignore_index=True)
+
+
+def _scores(net: Network, pages: np.ndarray, signals: np.ndarray | None, device: str) -> np.ndarray:
+    if signals is None:
+        return predict_pages(PageReader(net), pages, batch_size=len(pages))
+    batch = Batch(torch.from_numpy(np.array(pages)), torch.from_numpy(signals), torch.empty(len(pages), 0))
+    return predict_batches(net, [batch], device=device)
 
 
 def _curves(predictions: pd.DataFrame, names: tuple[str, ...]) -> dict[str, list[dict]]:

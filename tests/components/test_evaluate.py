@@ -8,12 +8,15 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from components.evaluate.charts import Series, line_chart, nice_ticks, whisker
 from components.evaluate.step import run
 from ecg.pages import PageSet
-from model.checkpoint import checkpoint_digest, load_checkpoint
+from model.baselines import Baseline
+from model.checkpoint import checkpoint_digest, load_checkpoint, save_checkpoint
+from model.data import millivolts
 from model.inference import predict_pages
 from model.network import PageReader
 from model.params import EvaluateParams
@@ -205,3 +208,21 @@ def test_charts_leave_out_what_is_not_finite():
     assert "nan" not in chart and chart.count("L") == 1 and "&lt;x&gt;" in chart
     assert line_chart([Series("loss", np.array([[1, np.nan]]))], x_label="", y_label="", title="") == ""
     assert whisker(None, None, None) == "" and 'cx="60.0"' in whisker(0.75, 0.6, 0.9)
+
+
+def test_a_baseline_that_reads_signals_is_measured_on_the_records_of_the_pages(checkpoint, pages, store, store_path,
+                                                                             tmp_path):
+    net = Baseline("resnet1d_wang", classes=len(store.label_names))
+    meta = {**read(checkpoint / "model.json"), "model": {"architecture": "resnet1d_wang"}}
+    folder = tmp_path / "baseline"
+    folder.mkdir()
+    save_checkpoint(folder, net, meta=meta, history=read(checkpoint / "history.json"))
+    with pytest.raises(ValueError, match="the checkpoint reads signal; give its record store"):
+        run(checkpoint=folder, pages=pages, evaluation=tmp_path / "none", params=PARAMS, seed=1)
+    run(checkpoint=folder, pages=pages, evaluation=tmp_path / "out", params=PARAMS, seed=1, records=store_path)
+    predictions = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    place = list(store.table["record"]).index(predictions["record"].iloc[3])
+    with torch.inference_mode():
+        signal = torch.from_numpy(millivolts(store.signals[place][None]))
+        expected = torch.sigmoid(net.eval().signal(signal))[0].numpy()
+    np.testing.assert_allclose(predictions[[f"p:{n}" for n in store.label_names]].iloc[3], expected, atol=1e-5)
