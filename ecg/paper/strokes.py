@@ -12,7 +12,7 @@ STROKE_MM = 20.0
 _LETTER_MM, _TALLEST_MM = 5.0, 60.0
 _THICK_MM = 1.3
 _JOIN_MM = 0.4
-_RULE_MM = 60.0
+_RULE_MM = 120.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def find_strokes(ink: np.ndarray, scale: float) -> Strokes:
     thin = cv2.dilate(thick, np.ones((side, side), np.uint8)) == 0
     dark = (PAPER + level_at(0.01, ink, thin.astype(np.uint8) if thin.any() else None)) / 2
     mask = thin & (ink < dark) if thin.any() else core > 0
-    # No heart draws a line as straight as a ruler over more than two seconds.
+    # No heart draws a line as straight as a ruler for several seconds.
     ruled = _ruled((ink < dark) | mask, round(_RULE_MM * scale))
     if ruled is not None:
         mask = mask & ~ruled
