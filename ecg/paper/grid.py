@@ -30,9 +30,13 @@ _BENT_WINDOWS = ((4, 3), (4, 3), (3, 2), (2, 2))
 """The same around the perspective, and then around perspective and bend."""
 _CLEAR = 0.5
 """How clearly a tile's peaks stand out where it surely shows the grid."""
-_MEAN_SPREADS = (0.10, 0.06, 0.045, 0.035, 0.03)
+_BROAD_WINDOWS = ((4, 3),)
+_BROAD_SPREADS = ((0.10, 0.06, 0.045, 0.035, 0.03),)
+"""Where bent paper is sought, and within which misfit its mean perspective is fitted."""
 _BETTER = 1.3
 """So many times more tiles must agree with a bend than without."""
+_LEVEL = 0.001
+"""Turn in radians, and a quarter of the perspective's change over the picture, that no camera holds to."""
 _BENT, _BENT_SHARE = 0.015, 0.25
 """Paper is bent where this share of its tiles is off the perspective by so much."""
 _CHANCE = 1.0
@@ -61,6 +65,8 @@ class Grid:
     """(T, 4, 2) corners of the tiles in which the grid stood out."""
     surface: Surface
     """The homography and the paper's bend."""
+    explained: float
+    """Share of the tiles which surely show the grid that fit the surface: low where the paper is bent or creased."""
 
 
 def find_grid(image: np.ndarray) -> Grid:
@@ -194,16 +200,19 @@ def _bent(spectra: Spectra, fit: _Fit) -> tuple[_Fit, Surface]:
 
     A bend that explains no more tiles than the perspective alone is none.
     """
-    found, clear, comb = refine(spectra, fit.perspective.gradients(spectra.centres) / 5, *_BENT_WINDOWS[0])
+    found, clear, _ = refine(spectra, fit.perspective.gradients(spectra.centres) / 5, *_BENT_WINDOWS[0])
     missed = _missed(found, fit.perspective.gradients(spectra.centres))
     sure = clear.min(axis=1) > _CLEAR
     level = fit, Surface(fit.perspective.homography())
-    if not sure.any() or np.mean(missed[sure] > _BENT) < _BENT_SHARE:
+    if not sure.any() or np.mean(missed[sure] > _BENT) < _BENT_SHARE or _is_export(fit.perspective, spectra.centres):
         return level
     # The narrow fit may rest on the flattest part of the page alone.
-    mean = fit_perspective(spectra.centres, 5 * found, np.clip(comb - _CHANCE, 0, 4), fit.perspective.middle,
-                           start=fit.perspective, spreads=_MEAN_SPREADS)
-    tried = [_bend(spectra, replace(fit, perspective=base)) for base in (fit.perspective, mean)]
+    bases = [fit.perspective]
+    for window, spreads in zip(_BROAD_WINDOWS, _BROAD_SPREADS, strict=True):
+        found, _, comb = refine(spectra, fit.perspective.gradients(spectra.centres) / 5, *window)
+        bases.append(fit_perspective(spectra.centres, 5 * found, np.clip(comb - _CHANCE, 0, 4),
+                                     fit.perspective.middle, start=fit.perspective, spreads=spreads))
+    tried = [_bend(spectra, replace(fit, perspective=base)) for base in bases]
     best = max(tried, key=lambda one: one[2])
     return best[:2] if best[2] > _BETTER * np.mean(missed[sure] < _BENT) else level
 
@@ -225,6 +234,13 @@ def _bend(spectra: Spectra, fit: _Fit) -> tuple[_Fit, Surface, float]:
     return fit, surface, float(np.mean(missed[sure] < _BENT)) if sure.any() else 0.0
 
 
+def _is_export(perspective: Perspective, points: np.ndarray) -> bool:
+    """Return whether a page lies as exactly level and flat as only a computer draws it."""
+    directions, size = perspective.terms[:4].reshape(2, 2), np.ptp(points, axis=0).max()
+    turn = np.abs(directions[[0, 1], [1, 0]]).max() / np.abs(directions).max()
+    return bool(turn < _LEVEL and np.abs(perspective.terms[4:]).max() * size < 4 * _LEVEL)
+
+
 def _missed(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Return by how much tiles' gradients, (T, 2, 2), are off the expected ones, relative, (T,)."""
     return np.abs((5 * found - expected) @ np.linalg.pinv(expected)).max(axis=(1, 2))
@@ -242,7 +258,7 @@ def _grid(spectra: Spectra, fit: _Fit, surface: Surface, shape: tuple[int, int],
     corners = (spectra.centres[chosen | fit.near][:, None] + square) * factor
     vanishing = homography[2, :2] / homography[2, 2]
     return Grid(pitch_x, pitch_y, rotation, homography, (float(vanishing[0]), float(vanishing[1])),
-                _confidence(fit), corners, surface)
+                _confidence(fit), corners, surface, _explained(fit))
 
 
 def _confidence(fit: _Fit) -> float:
@@ -251,3 +267,9 @@ def _confidence(fit: _Fit) -> float:
         return 0.0
     clear = float(np.clip(np.quantile(fit.clear[fit.agree], 0.5) / 0.6, 0, 1))
     return clear * float(np.clip(fit.agree.mean() / 0.4, 0, 1))
+
+
+def _explained(fit: _Fit) -> float:
+    """Return which share of the clear tiles agrees, 0-1."""
+    sure = fit.clear > _CLEAR
+    return float(fit.agree[sure].mean()) if sure.any() else 0.0

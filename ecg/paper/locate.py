@@ -27,6 +27,8 @@ __all__ = ["MIN_CONFIDENCE", "Grid", "Located", "NoGridError", "find_grid", "ove
 
 AROUND_MM = 80.0
 """Of the page, in the middle of the traces' block: scale and turn are stated for it."""
+_BENT_EXPLAINED, _LOST_EXPLAINED = 0.75, 0.45
+"""Shares of the grid's clear tiles that fit: below the first the page is doubtful, at the second lost."""
 _FINER = 2.0
 """Resolution of the straightened page over that of the canonical one."""
 _LEAST_TRACES_MM = {"grid": 40.0, "ink": 100.0}
@@ -93,6 +95,9 @@ def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float
         scale_from, confidence = "grid", grid.confidence
         scale = float(np.clip(np.sqrt(grid.pitch_x * grid.pitch_y), px_per_mm, _FINER * px_per_mm))
         page = straighten(image, grid.surface, scale, corners=grid.corners)
+        if grid.explained < _BENT_EXPLAINED:
+            warnings.append("the paper is creased or strongly bent: scale and turn are uncertain")
+            confidence *= max(0.0, (grid.explained - _LOST_EXPLAINED) / (_BENT_EXPLAINED - _LOST_EXPLAINED))
     else:
         scale_from = "ink"
         guess = guess_from_ink(image, page_layout, _FINER * px_per_mm)

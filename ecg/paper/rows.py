@@ -103,7 +103,8 @@ def _even_rows(peaks: np.ndarray, heights: np.ndarray, scale: float,
         The rows and the mean height of the peaks on them.
     """
     best, chosen, hit_height = 0.0, peaks[np.argsort(heights)[-1:]], heights.max(initial=0)
-    most = max(_MOST_ROWS, len(page_layout.rows) + len(page_layout.rhythm) + 1)
+    wanted = len(page_layout.rows) + len(page_layout.rhythm)
+    most = max(_MOST_ROWS, wanted + 1)
     for i in range(len(peaks)):
         for j in range(i + 1, len(peaks)):
             for steps in range(1, most):
@@ -113,6 +114,9 @@ def _even_rows(peaks: np.ndarray, heights: np.ndarray, scale: float,
                 rows = peaks[i] + step * np.arange(steps + 1)
                 nearest = np.abs(peaks[None] - rows[:, None]).argmin(axis=1)
                 hit = np.abs(peaks[nearest] - rows) < 0.12 * step
+                if steps >= wanted and not hit.all():
+                    # More rows than expected are believed only where every one shows.
+                    continue
                 score = heights[nearest[hit]].sum() - 0.7 * heights.max() * (~hit).sum()
                 if score > best:
                     best, chosen = score, np.where(hit, peaks[nearest], rows)

@@ -7,12 +7,14 @@ import numpy as np
 
 from ecg.paper.straight import PAPER, level_at
 
-STROKE_MM = 20.0
+STROKE_MM = 16.0
 """Connected ink at least this wide is a trace."""
 _LETTER_MM, _TALLEST_MM = 5.0, 60.0
 _THICK_MM = 1.3
 _JOIN_MM = 0.4
-_RULE_MM = 60.0
+_RULE_MM = 120.0
+_PALEST = 0.88
+"""Over the paper: what is paler is no ink, even on an empty page."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Strokes:
         high = self.heights / self.scale
         rule = (self.widths > 120 * self.scale) & ((high < 1.6) | (high < 3.5) & (full > 0.5))
         # Letters that touch fill their line; a trace as low as a line of text is mostly paper.
-        text = (high > 1.8) & (high < 6.5) & (full > 0.36)
+        text = (high > 1.8) & (high < 5.5) & (full > 0.43)
         return wide & ~rule & ~text
 
     def along(self, rows: np.ndarray, reach: float, otherwise: np.ndarray) -> np.ndarray:
@@ -68,12 +70,13 @@ def find_strokes(ink: np.ndarray, scale: float) -> Strokes:
         scale: pixels per mm.
     """
     side = max(5, round(_THICK_MM * scale))
-    core = cv2.compare(ink, (PAPER + level_at(0.005, ink)) / 2, cv2.CMP_LT)
+    core = cv2.compare(ink, min((PAPER + level_at(0.005, ink)) / 2, _PALEST * PAPER), cv2.CMP_LT)
     thick = cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     thin = cv2.dilate(thick, np.ones((side, side), np.uint8)) == 0
     dark = (PAPER + level_at(0.01, ink, thin.astype(np.uint8) if thin.any() else None)) / 2
+    dark = min(dark, _PALEST * PAPER)
     mask = thin & (ink < dark) if thin.any() else core > 0
-    # No heart draws a line as straight as a ruler over more than two seconds.
+    # No heart draws a line as straight as a ruler for several seconds.
     ruled = _ruled((ink < dark) | mask, round(_RULE_MM * scale))
     if ruled is not None:
         mask = mask & ~ruled
