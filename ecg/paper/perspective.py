@@ -60,7 +60,7 @@ def fit_perspective(points: np.ndarray, gradients: np.ndarray, weights: np.ndarr
         terms = start.terms
     # Vanishing terms are stated over the picture's half: all unknowns are then about as large.
     units = np.array([np.hypot(*terms[:2])] * 2 + [np.hypot(*terms[2:4])] * 2 + [1 / size] * 2)
-    spreads = spreads or (_SPREADS if start is None else _SPREADS[2:])
+    spreads = spreads or (_SPREADS[:4] if start is None else _SPREADS[2:])
     for spread in np.repeat(spreads, 2):
         model = _gradients(terms, q)
         length = np.linalg.norm(model, axis=2, keepdims=True)

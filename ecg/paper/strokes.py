@@ -55,9 +55,9 @@ class Strokes:
 
     def pieces(self, keep: np.ndarray) -> np.ndarray:
         """The ink of chosen pieces, bool (H, W)."""
-        keep = keep.copy()
-        keep[0] = False
-        return keep[self.labels] & self.mask
+        keep = keep.astype(np.uint8)
+        keep[0] = 0
+        return (np.take(keep, self.labels) & self.mask.view(np.uint8)).view(bool)
 
 
 def find_strokes(ink: np.ndarray, scale: float) -> Strokes:
