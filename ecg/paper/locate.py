@@ -35,6 +35,10 @@ _LEAST_TRACES_MM = {"grid": 40.0, "ink": 100.0}
 """Of ink in rows of traces, by what set the scale: less is no ECG."""
 
 
+_MOST_INK = {"grid": 0.2, "ink": 0.1}
+"""Share of the page, by what set the scale: traces, letters and a dark grid cover less."""
+
+
 class NoGridError(ValueError):
     """Neither a grid with traces nor rows of traces stand out in a picture."""
 
@@ -106,6 +110,8 @@ def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float
         page, confidence = guess
         warnings.append("no grid lines found: scale guessed from the traces")
     strokes = find_strokes(page.ink, page.scale)
+    if (inked := float(strokes.mask.mean())) > _MOST_INK[scale_from]:
+        raise NoGridError(f"{inked:.0%} of the picture is dark, too much for traces on paper")
     turned, sure = quarter_turns(strokes)
     if turned:
         page = page.turned(turned)

@@ -13,7 +13,11 @@ _LEAST_HEIGHT = 0.22
 """Of a peak, over the highest."""
 _LEAST_STRIP = 0.3
 """The same of a rhythm strip and the rows above it."""
+_LEAST_PRESENCE = 0.8
+"""Of a row's ink along the page, over that of the others."""
 _MOST_ROWS = 7
+_PULSE_MM = 5.0
+"""From the traces' end to the end of a pulse behind them."""
 _NEAR_MM = 10.0
 _WANDER_MM = 3.0
 
@@ -29,7 +33,19 @@ def find_rows(strokes: np.ndarray, scale: float, page_layout: Layout) -> np.ndar
     profile = strokes.sum(axis=1).astype(np.float32)
     peaks, heights = _row_peaks(profile, scale, page_layout.row_mm)
     rows, hit = _even_rows(peaks, heights, scale, page_layout)
-    return _with_strip(rows, hit, peaks, heights, scale, page_layout)
+    return _inked(_with_strip(rows, hit, peaks, heights, scale, page_layout), strokes, scale, page_layout)
+
+
+def _inked(rows: np.ndarray, strokes: np.ndarray, scale: float, page_layout: Layout) -> np.ndarray:
+    """Leave out rows above and below the traces that are lines of text, or nothing: traces run on and on."""
+    wanted = len(page_layout.rows) + len(page_layout.rhythm)
+    shares = np.array([_presence(strokes, row, scale, near_mm=_NEAR_MM / 2).mean() for row in rows])
+    while len(rows) > wanted:
+        end = -1 if shares[-1] < shares[0] else 0
+        if shares[end] > _LEAST_PRESENCE * np.median(shares):
+            break
+        rows, shares = np.delete(rows, end), np.delete(shares, end)
+    return rows
 
 
 def _with_strip(rows: np.ndarray, hit: float, peaks: np.ndarray, heights: np.ndarray, scale: float,
@@ -56,6 +72,9 @@ def find_left(strokes: np.ndarray, found: np.ndarray, scale: float, page_layout:
     begin, end = np.median(ends, axis=0)
     if end - begin <= width:
         return (begin + end - width) / 2
+    if 2.0 * scale < end - begin - width < 9 * scale and _pulses(strokes, found, end, scale) > max(
+            1, _pulses(strokes, found, begin + 5 * scale, scale)):
+        return end - _PULSE_MM * scale - width
     # The place that holds most of the ink; of equals the rightmost.
     before = np.concatenate([np.zeros(width), np.cumsum(here.sum(axis=0)), np.full(width, here.sum())])
     inside = before[width:] - before[:-width]
@@ -63,9 +82,22 @@ def find_left(strokes: np.ndarray, found: np.ndarray, scale: float, page_layout:
     return min(last - width + 0.0, end - width)
 
 
-def _presence(strokes: np.ndarray, row: float, scale: float) -> np.ndarray:
+def _pulses(strokes: np.ndarray, found: np.ndarray, end: float, scale: float) -> int:
+    """Count the rows in whose last 5 mm before a column a calibration pulse stands: a flat top at 5, 10 or 20 mm."""
+    columns = slice(max(0, round(end - 5 * scale)), max(1, round(end)))
+    seen = 0
+    for row in found:
+        tops = [strokes[max(0, round(row - (high + 1.2) * scale)):max(0, round(row - (high - 1.2) * scale)), columns]
+                for high in (5, 10, 20)]
+        seen += any(top.size and top.any(axis=0).sum() >= 2.2 * scale for top in tops)
+    return seen
+
+
+def _presence(strokes: np.ndarray, row: float, scale: float, near_mm: float = _NEAR_MM) -> np.ndarray:
     """Return in which columns there is ink near a row, gaps of some mm closed, bool (W,)."""
-    band = strokes[max(0, round(row - _NEAR_MM * scale)):max(0, round(row + _NEAR_MM * scale))]
+    band = strokes[max(0, round(row - near_mm * scale)):max(0, round(row + near_mm * scale))]
+    if not len(band):
+        return np.zeros(strokes.shape[1], bool)
     across = band.any(axis=0).astype(np.uint8)[None]
     return cv2.morphologyEx(across, cv2.MORPH_CLOSE, np.ones((1, round(_NEAR_MM * scale)), np.uint8))[0] > 0
 
