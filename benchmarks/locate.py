@@ -15,11 +15,13 @@ import cv2
 import numpy as np
 
 from benchmarks.render import records
-from ecg.paper.capture import CAPTURES, capture
+from ecg.paper.capture import CAPTURES, Captured, capture
 from ecg.paper.files import read_image
-from ecg.paper.full_page import HEADER_MM, block_left, draw_full_page
+from ecg.paper.header import invent_header
 from ecg.paper.layout import layout
 from ecg.paper.locate import AROUND_MM, MIN_CONFIDENCE, Located, overlay, to_canonical
+from ecg.paper.print_style import sheet_style
+from ecg.paper.sheet import Sheet, draw_sheet
 
 LAYOUT = layout("3x4+1R")
 DPI = 200
@@ -46,37 +48,41 @@ class Outcome:
     seconds: float = 0.0
 
 
-def local_truth(transform, px_per_mm: float) -> tuple[float, float, float]:
+def local_truth(taken: Captured, sheet: Sheet) -> tuple[float, float, float]:
     """Return pixels per mm along x and y and the turn at the middle of the block, from a capture's transform.
 
     They are means over `AROUND_MM`: a fold changes the pitch by several per cent, but only over a few mm.
     """
-    middle = np.array([block_left(LAYOUT.width_mm) + LAYOUT.width_mm / 2, HEADER_MM + LAYOUT.height_mm / 2])
+    left, top, right, bottom = sheet.labels.block_mm
+    middle = np.array([left + right, top + bottom]) / 2
     steps = AROUND_MM / 2 * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
-    right, left, below, above = transform.points((middle + steps) * px_per_mm)
+    right, left, below, above = taken.transform.points((middle + steps) * sheet.labels.px_per_mm)
     along, across = (right - left) / AROUND_MM, (below - above) / AROUND_MM
     return float(np.hypot(*along)), float(np.hypot(*across)), float(np.rad2deg(np.arctan2(along[1], along[0])))
 
 
-def place_error(located: Located, transform, px_per_mm: float) -> float:
+def place_error(located: Located, taken: Captured, sheet: Sheet) -> float:
     """Return by how many mm points of the block are mapped off their true place, the worst of a lattice."""
     x, y = np.meshgrid(np.linspace(0, LAYOUT.width_mm, 6), np.linspace(0, LAYOUT.height_mm, 4))
     points = np.stack([x, y], axis=-1).reshape(-1, 2)
-    pixels = transform.points((points + [block_left(LAYOUT.width_mm), HEADER_MM]) * px_per_mm)
+    pixels = taken.transform.points((points + sheet.labels.block_mm[:2]) * sheet.labels.px_per_mm)
     mapped = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1) @ located.homography.T
     return float(np.abs(mapped[:, :2] / mapped[:, 2:] - points).max())
 
 
-def picture(kind: str, signal: np.ndarray, seed: int, strength: float):
+def picture(kind: str, signal: np.ndarray, seed: int, options: argparse.Namespace) -> tuple[Captured, Sheet]:
     """Draw a sheet and capture it at a random size."""
     rng = np.random.default_rng([seed, CAPTURES.index(kind)])
-    page = draw_full_page(signal, sampling_rate=100.0, layout=LAYOUT, dpi=DPI, header=f"Record {seed}\nSinus rhythm")
+    look = np.random.default_rng([seed, 99])
+    sheet = draw_sheet(signal, sampling_rate=100.0, layout=LAYOUT, dpi=DPI, style=sheet_style(options.style, look),
+                       header=invent_header(look))
+    page = sheet.page.rgb()
     width = int(rng.integers(*WIDTHS, endpoint=True))
     size = round(width * page.shape[0] / page.shape[1]), width
-    return capture(page, kind=kind, rng=rng, strength=strength, px_per_mm=DPI / 25.4, size=size)
+    return capture(page, kind=kind, rng=rng, strength=options.strength, px_per_mm=DPI / 25.4, size=size), sheet
 
 
-def attempt(taken) -> Outcome:
+def attempt(taken: Captured, sheet: Sheet) -> Outcome:
     """Locate one capture and compare."""
     started = time.process_time()
     try:
@@ -84,20 +90,21 @@ def attempt(taken) -> Outcome:
     except ValueError:
         return Outcome(refused=True, seconds=time.process_time() - started)
     seconds = time.process_time() - started
-    x, y, turn = local_truth(taken.transform, DPI / 25.4)
+    x, y, turn = local_truth(taken, sheet)
     found_x, found_y = located.px_per_mm_xy
     return Outcome(pitch=max(abs(found_x / x - 1), abs(found_y / y - 1)), turn=abs(located.rotation_deg - turn),
-                   place=place_error(located, taken.transform, DPI / 25.4),
+                   place=place_error(located, taken, sheet),
                    flagged=located.confidence < MIN_CONFIDENCE, seconds=seconds)
 
 
-def captures_table(pages: int, kinds: tuple[str, ...], strength: float) -> str:
+def captures_table(options: argparse.Namespace) -> str:
     """Return a Markdown table by kind of capture."""
-    signals = records(64)
+    signals, pages = records(64), options.pages
     lines = ["| capture | pages | pitch error % (50/90/98/100) | turn error deg | place error mm | within both "
              "| flagged | refused | silently wrong | ms |", "|---|---|---|---|---|---|---|---|---|---|"]
-    for kind in kinds:
-        rows = [attempt(picture(kind, signals[seed % len(signals)], seed, strength)) for seed in range(pages)]
+    for kind in options.kinds:
+        rows = [attempt(*picture(kind, signals[seed % len(signals)], seed, options))
+                for seed in range(options.pages)]
         good = [row for row in rows if row.pitch <= PITCH_WITHIN and row.turn <= TURN_WITHIN]
         told = [row for row in rows if row.flagged or row.refused]
         wrong = [seed for seed, row in enumerate(rows) if row not in good and row not in told]
@@ -165,12 +172,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pages", type=int, default=200)
     parser.add_argument("--kinds", nargs="+", default=list(CAPTURES), choices=CAPTURES)
     parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--style", default="pink", help="of the sheets: a name, or sampled (pink)")
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
     if options.prints:
         print(prints_table(options.prints, options.hand, options.overlays))
     else:
-        print(captures_table(options.pages, tuple(options.kinds), options.strength))
+        print(captures_table(options))
 
 
 if __name__ == "__main__":
