@@ -91,19 +91,15 @@ def _warp(image: np.ndarray, surface: Surface, matrix: np.ndarray, size: tuple[i
         reduced = max(1, round(image.shape[1] / fine * 1.25)), max(1, round(image.shape[0] / fine * 1.25))
         shrink = np.array(reduced) / image.shape[1::-1]
         image = cv2.resize(image, reduced, interpolation=cv2.INTER_AREA)
-    if surface.bend is None:
-        # Pixel i covers [i, i + 1): its centre is i + 0.5, for cv2 it is i.
-        half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-        whole = np.linalg.inv(half) @ whole @ np.diag([*(1 / shrink), 1.0]) @ half
-        return cv2.warpPerspective(image, whole, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     columns, rows = (np.arange(-0.5, (side // _MESH + 3)) * _MESH for side in size)
     mesh = np.stack(np.meshgrid(columns, rows), axis=-1)
     mesh = surface.to_pixels(map_points(np.linalg.inv(matrix), mesh)) * shrink - 0.5
     full = cv2.resize(mesh.astype(np.float32), (mesh.shape[1] * _MESH, mesh.shape[0] * _MESH),
                       interpolation=cv2.INTER_LINEAR)
     # cv2 centres the first node in the first `_MESH` pixels; it lies half a mesh left of the picture.
-    return cv2.remap(image, full[_MESH:_MESH + size[1], _MESH:_MESH + size[0]], None, cv2.INTER_LINEAR,
-                     borderMode=cv2.BORDER_REPLICATE)
+    # Whole numbers and tables of weights: twice as fast as warpPerspective, and exact to a 32nd of a pixel.
+    places = cv2.convertMaps(full[_MESH:_MESH + size[1], _MESH:_MESH + size[0]], None, cv2.CV_16SC2)
+    return cv2.remap(image, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _outside(outlines: list[np.ndarray], size: tuple[int, int], around: float) -> np.ndarray:
