@@ -1,9 +1,14 @@
 """What many tests share: a small simulated archive and the store made from it, each built once."""
 
 import pytest
+from hypothesis import settings
 
 from ecg.records import RecordStore
 from model.params import IngestParams
+
+settings.register_profile("steady", derandomize=True, deadline=None)
+# The same examples on every run: a failure in CI is one that anybody can repeat.
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,8 @@ _GRID_SHARES = np.array((0.0, 0.1, 0.22, 0.4, 0.66, 1.0))
 """How dark each of the grid's levels is, beside the 5 mm lines."""
 HEADER_MM, FOOTER_MM = 24.0, 10.0
 TEXT_MM, LINE_MM = 2.6, 5.0
+CRISP = 5.0
+"""Pixels per mm from which grid lines are whole pixels."""
 PULSE_MM = 5.5
 """From a row's beginning or end to the far side of its calibration pulse."""
 _FAR_UV = 1e6
@@ -130,7 +132,7 @@ class _Frame:
                    layout.height_mm, dpi / 25.4)
 
     def place(self, layout: Layout, sampling_rate: float, samples: int) -> np.ndarray:
-        return layout.place(left=self.left, top=self.top, sampling_rate=sampling_rate, samples=samples)
+        return _placed(layout, self.left, self.top, sampling_rate, samples)
 
     def rows(self, place: np.void, signal: np.ndarray) -> np.ndarray:
         """Page rows of a trace's samples, in pixels."""
@@ -150,6 +152,14 @@ class _Frame:
         left, top = (round(side * self.scale) for side in self.name_place(box, layout, style))
         height, width = glyph(box.name, style.name_mm * self.scale, style.font).shape
         return float(left), float(top), float(left + width), float(top + height)
+
+
+@lru_cache(maxsize=64)
+def _placed(layout: Layout, left: float, top: float, sampling_rate: float, samples: int) -> np.ndarray:
+    """`Layout.place`, kept: pages of one archive are mostly placed alike."""
+    placed = layout.place(left=left, top=top, sampling_rate=sampling_rate, samples=samples)
+    placed.setflags(write=False)
+    return placed
 
 
 def _within(value: float, reach: float) -> float:
@@ -278,14 +288,28 @@ def _paper(frame: _Frame, style: SheetStyle) -> np.ndarray:
 
 def _axis(size: int, origin_mm: float, scale: float, style: SheetStyle) -> tuple[np.ndarray, np.ndarray]:
     """The grid's level on each pixel of an axis: uint8 of the 1 mm lines, and of the 5 mm lines."""
-    minor = line_profile(size, origin_mm * scale, scale, style.minor_mm * scale, 1.0, 1, 5)
-    major = line_profile(size, origin_mm * scale, 5 * scale, style.major_mm * scale, 1.0, 1, 0)
-    # Lines as wide as a pixel are printed full; narrower ones as dark as the share that they cover.
-    shares = (np.minimum(1.0, profile / max(profile.max(), 1e-6)) * min(1.0, 1.4 * line * scale)
-              for profile, line in ((minor, style.minor_mm), (major, style.major_mm)))
+    lines = ((1, 5, style.minor_mm), (5, 0, style.major_mm))
+    if scale >= CRISP:
+        shares = [_crisp(size, origin_mm * scale, every * scale, line * scale) for every, _, line in lines]
+    else:
+        # As dark as the share of a pixel that they cover: whole ones would beat against the pixels.
+        profiles = (line_profile(size, origin_mm * scale, scale, line * scale, 1.0, every, skip)
+                    for every, skip, line in lines)
+        shares = [np.minimum(1.0, profile / max(profile.max(), 1e-6)) * min(1.0, 1.4 * line * scale)
+                  for profile, (_, _, line) in zip(profiles, lines, strict=True)]
     edges = (_GRID_SHARES[1:] + _GRID_SHARES[:-1]) / 2
     return tuple(np.digitize(share * dark, edges).astype(np.uint8)
                  for share, dark in zip(shares, (style.minor, 1.0), strict=True))
+
+
+def _crisp(size: int, origin: float, pitch: float, width: float) -> np.ndarray:
+    """Which pixels of an axis lines ink that are whole pixels wide, as in a cart's own export: float (size,)."""
+    shares, thick = np.zeros(size), max(1, round(width))
+    first = np.round(origin + pitch * np.arange(-(origin // pitch) - 1, (size - origin) // pitch + 2) - thick / 2)
+    for k in range(thick):
+        places = (first + k).astype(int)
+        shares[places[(places >= 0) & (places < size)]] = 1.0
+    return shares
 
 
 def _dashes(size: int, origin_mm: float, scale: float) -> np.ndarray:
