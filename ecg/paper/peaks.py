@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ecg.paper.spectrum import ANGLE_STEP, ANGLES, HARMONICS, LOG_STEP, LOWEST, RINGS, TILE, Spectra, ring_of
+from ecg.paper.raster import jit
+from ecg.paper.spectrum import ANGLE_STEP, ANGLES, HARMONICS, LOG_STEP, LOWEST, RINGS, TILE, Spectra
 
 _AROUND = np.array([(3, 0), (2, 2), (0, 3), (-2, 2), (-3, 0), (-2, -2), (0, -3), (2, -2)])
 """Bins (x, y) around a peak that its window leaves empty; ink fills them, as its spectrum has ridges."""
@@ -32,60 +33,96 @@ def refine(spectra: Spectra, expected: np.ndarray, up: int, aside: int) -> tuple
         The vectors, (T, 2, 2); how clearly their peaks stand out from what is around them, (T, 2): 0 is chance,
         4 is perfect; and how well the whole comb fits, (T, 2).
     """
-    ring = np.clip(np.round(ring_of(np.linalg.norm(expected, axis=2))), up, RINGS - 1 - up).astype(int)
-    angle = np.rad2deg(np.arctan2(expected[..., 1], expected[..., 0]))
-    column = np.round((angle + 90) / ANGLE_STEP).astype(int)
-    rings = ring[..., None, None] + np.arange(-up, up + 1)[:, None]
-    columns = column[..., None, None] + np.arange(-aside, aside + 1)
-    part = spectra.comb[np.arange(len(expected))[:, None, None, None], rings, columns % ANGLES]
-    flat = part.reshape(*part.shape[:2], -1)
-    i, j = np.unravel_index(flat.argmax(axis=2), part.shape[2:])
-    return *_peaks(spectra, vectors(ring - up + i, column - aside + j)), flat.max(axis=2)
+    tiles = len(expected)
+    found, clear, comb = np.empty((tiles, 2, 2)), np.empty((tiles, 2)), np.empty((tiles, 2))
+    _refine(spectra.power, spectra.level, spectra.comb, np.ascontiguousarray(expected), up, aside, found, clear, comb)
+    return found, clear, comb
 
 
-def _peaks(spectra: Spectra, coarse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Move first harmonics, (T, 2, 2), to where the peaks of all harmonics put them, weighted by their strength."""
-    at = coarse[:, :, None] * HARMONICS[:, None] * TILE
-    column, row = np.moveaxis(np.round(at).astype(int), -1, 0)
-    near = np.arange(-1, 2)
-    core = _power(spectra, column[..., None, None] + near, row[..., None, None] + near[:, None])
-    best = core.reshape(*core.shape[:3], 9).argmax(axis=3)
-    column, row = column + best % 3 - 1, row + best // 3 - 1
-    top = _power(spectra, column, row)
-    found = np.stack([column + _vertex(_power(spectra, column - 1, row), top, _power(spectra, column + 1, row)),
-                      row + _vertex(_power(spectra, column, row - 1), top, _power(spectra, column, row + 1))], axis=-1)
-    around = _power(spectra, column[..., None] + _AROUND[:, 0], row[..., None] + _AROUND[:, 1]).max(axis=-1)
-    length = np.linalg.norm(at, axis=-1) / TILE
-    ring = np.clip(np.round(ring_of(np.maximum(length, LOWEST))), 0, RINGS - 1).astype(int)
-    level = spectra.level[np.arange(len(coarse))[:, None, None], ring]
-    inside = np.abs(at).max(axis=-1) < TILE // 2 - 4
-    clear = np.clip(np.minimum(top - level - _ABOVE_RING, top - around - _ABOVE_AROUND), 0, _CEILING) * inside
-    weight = (np.clip(top - level - _ABOVE_RING, 0, 6) * inside * HARMONICS ** 2)[..., None]
-    exact = _common(found / HARMONICS[:, None] / TILE, weight, coarse)
+@jit
+def _refine(power, level, combs, expected, up, aside, found, clear, comb):
+    for t in range(len(expected)):
+        for axis in range(2):
+            x, y = expected[t, axis]
+            row = min(max(int(np.rint(_ring(np.hypot(x, y)))), up), RINGS - 1 - up)
+            column = int(np.rint((np.rad2deg(np.arctan2(y, x)) + 90) / ANGLE_STEP))
+            best, at_row, at_column = -np.inf, row, column
+            for i in range(row - up, row + up + 1):
+                for j in range(column - aside, column + aside + 1):
+                    if combs[t, i, j % ANGLES] > best:
+                        best, at_row, at_column = combs[t, i, j % ANGLES], i, j
+            length, angle = LOWEST * np.exp(LOG_STEP * at_row), np.deg2rad(ANGLE_STEP * at_column - 90)
+            comb[t, axis] = best
+            x, y, sure = _peak(power[t], level[t], length * np.cos(angle), length * np.sin(angle))
+            found[t, axis, 0], found[t, axis, 1], clear[t, axis] = x, y, sure
+
+
+@jit
+def _peak(power, level, x, y):
+    """Move a first harmonic to where the peaks of all harmonics put it, weighted by their strength."""
+    count = len(HARMONICS)
+    first, weight, clear = np.empty((count, 2)), np.empty(count), np.empty(count)
+    for k in range(count):
+        at_x, at_y = x * (k + 1) * TILE, y * (k + 1) * TILE
+        column, row = _highest(power, int(np.rint(at_x)), int(np.rint(at_y)))
+        top, around = _power(power, column, row), -np.inf
+        for j in range(len(_AROUND)):
+            around = max(around, _power(power, column + _AROUND[j, 0], row + _AROUND[j, 1]))
+        first[k, 0] = column + _vertex(_power(power, column - 1, row), top, _power(power, column + 1, row))
+        first[k, 1] = row + _vertex(_power(power, column, row - 1), top, _power(power, column, row + 1))
+        first[k] /= (k + 1) * TILE
+        ring = min(max(int(np.rint(_ring(max(np.hypot(at_x, at_y) / TILE, LOWEST)))), 0), RINGS - 1)
+        inside = max(abs(at_x), abs(at_y)) < TILE // 2 - 4
+        above = top - level[ring] - _ABOVE_RING
+        clear[k] = min(max(min(above, top - around - _ABOVE_AROUND), 0.0), _CEILING) * inside
+        weight[k] = min(max(above, 0.0), 6.0) * inside * (k + 1) ** 2
+    x, y = _common(first, weight, x, y)
     # The first and two more harmonics prove a grid; where 1 mm lines are too fine, or alone, fewer are to be had.
-    return exact, np.sort(clear, axis=2)[..., -3:].mean(axis=2)
+    return x, y, np.sort(clear)[-3:].mean()
 
 
-def _common(first: np.ndarray, weight: np.ndarray, coarse: np.ndarray) -> np.ndarray:
-    """Average what each harmonic says of the first, (T, 2, 5, 2), over those that agree to a part of a bin."""
-    trust = weight
+@jit
+def _highest(power, column, row):
+    """Return the column and row of the highest bin of nine."""
+    best, at_column, at_row = -np.inf, column, row
+    for i in range(row - 1, row + 2):
+        for j in range(column - 1, column + 2):
+            here = _power(power, j, i)
+            if here > best:
+                best, at_column, at_row = here, j, i
+    return at_column, at_row
+
+
+@jit
+def _common(first, weight, coarse_x, coarse_y):
+    """Average what each harmonic says of the first, (5, 2), over those that agree to a part of a bin."""
+    trust = weight.copy()
+    x = y = 0.0
     for _ in range(3):
-        mean = ((first * trust).sum(axis=2) + 1e-6 * coarse) / (trust.sum(axis=2) + 1e-6)
+        total = trust.sum() + 1e-6
+        x = ((first[:, 0] * trust).sum() + 1e-6 * coarse_x) / total
+        y = ((first[:, 1] * trust).sum() + 1e-6 * coarse_y) / total
         # A harmonic of the other lines, folded back at the pixel rate, may pass for one of these.
-        away = np.linalg.norm(first - mean[:, :, None], axis=3, keepdims=True) * HARMONICS[:, None] * TILE
-        trust = weight / (1 + (away / _STRAYS) ** 4)
-    return mean
+        for k in range(len(first)):
+            away = np.hypot(first[k, 0] - x, first[k, 1] - y) * (k + 1) * TILE
+            trust[k] = weight[k] / (1 + (away / _STRAYS) ** 4)
+    return x, y
 
 
-def _power(spectra: Spectra, column: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Look up the log power of bins (T, ...) whose frequencies may be negative: half of them are kept."""
-    turned = column < 0
-    column, row = np.where(turned, -column, column), np.where(turned, -row, row)
-    tile = np.arange(len(column)).reshape(-1, *(1,) * (column.ndim - 1))
-    return spectra.power[tile, (row + TILE // 2) % TILE, np.minimum(column, TILE // 2)]
+@jit
+def _ring(frequency):
+    return np.log(frequency / LOWEST) / LOG_STEP
 
 
-def _vertex(before: np.ndarray, at: np.ndarray, after: np.ndarray) -> np.ndarray:
+@jit
+def _power(power, column, row):
+    """Look up the log power of a bin whose frequencies may be negative: half of them are kept."""
+    if column < 0:
+        column, row = -column, -row
+    return power[(row + TILE // 2) % TILE, min(column, TILE // 2)]
+
+
+@jit
+def _vertex(before, at, after):
     """Return where a parabola through three neighbours has its top, -0.5 to 0.5."""
-    bend = before - 2 * at + after
-    return np.clip(0.5 * (before - after) / np.where(bend < -1e-6, bend, -1e-6), -0.5, 0.5)
+    return min(max(0.5 * (before - after) / min(before - 2 * at + after, -1e-6), -0.5), 0.5)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ecg.paper.raster import jit
+
 _SPREADS = (0.10, 0.05, 0.03, 0.02, 0.012)
 """Relative misfit beyond which a measurement counts for nothing, narrower every other round."""
 _STIFFNESS = 0.002
@@ -61,44 +63,53 @@ def fit_perspective(points: np.ndarray, gradients: np.ndarray, weights: np.ndarr
     # Vanishing terms are stated over the picture's half: all unknowns are then about as large.
     units = np.array([np.hypot(*terms[:2])] * 2 + [np.hypot(*terms[2:4])] * 2 + [1 / size] * 2)
     spreads = spreads or (_SPREADS[:4] if start is None else _SPREADS[2:])
-    for spread in np.repeat(spreads, 2):
-        model = _gradients(terms, q)
-        length = np.linalg.norm(model, axis=2, keepdims=True)
-        missed = (gradients - model) / length
-        away = np.linalg.norm(missed, axis=2) / spread
-        trust = weights * np.clip(1 - away ** 2, 0, 1) ** 2
-        step = _step(terms, units, q, missed, length, trust)
-        terms = terms + step * units
-    return Perspective(terms, middle)
+    return Perspective(_solve(terms, units, q, gradients, weights, np.repeat(spreads, 2)), middle)
 
 
-def _step(terms: np.ndarray, units: np.ndarray, q: np.ndarray, missed: np.ndarray, length: np.ndarray,
-          trust: np.ndarray) -> np.ndarray:
-    """Return the Gauss-Newton step in the unknowns' units."""
-    columns = (_derivatives(terms, q) * units / length[..., None]).reshape(-1, 6)
-    root = np.repeat(np.sqrt(trust / max(trust.sum(), 1e-9)).ravel(), 2)
-    jacobian = columns * root[:, None]
-    normal = jacobian.T @ jacobian + 1e-9 * np.eye(6)
-    side = jacobian.T @ (missed.ravel() * root)
-    normal[4:, 4:] += _STIFFNESS ** 2 * np.eye(2)
-    side[4:] -= _STIFFNESS ** 2 * terms[4:] / units[4:]
-    return np.clip(np.linalg.solve(normal, side), -0.2, 0.2)
+@jit
+def _solve(terms, units, q, gradients, weights, spreads):
+    """Return the terms after one Gauss-Newton step for each spread, unknowns counted in `units`."""
+    for spread in spreads:
+        normal, side = _normal_equations(terms, units, q, gradients, weights, spread)
+        for k in range(6):
+            normal[k, k] += 1e-9
+        for k in range(4, 6):
+            normal[k, k] += _STIFFNESS ** 2
+            side[k] -= _STIFFNESS ** 2 * terms[k] / units[k]
+        terms = terms + np.minimum(np.maximum(np.linalg.solve(normal, side), -0.2), 0.2) * units
+    return terms
 
 
-def _derivatives(terms: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Return the derivatives of `_gradients` by the terms, (T, 2 axes, 2, 6)."""
-    directions, vanishing = terms[:4].reshape(2, 2), terms[4:]
-    scale = np.maximum(1 + q @ vanishing, 0.2)[:, None, None]
-    unit = np.eye(2)
-    # Of one axis by its own direction, [tile, component, term]; by the vanishing terms, the same per axis.
-    own = unit / scale - vanishing[:, None] * q[:, None, :] / scale ** 2
-    out = np.zeros((len(q), 2, 2, 6))
-    out[:, 0, :, 0:2] = out[:, 1, :, 2:4] = own
-    for axis in range(2):
-        along = (q @ directions[axis])[:, None, None]
-        out[:, axis, :, 4:] = (-directions[axis][:, None] * q[:, None, :] / scale ** 2 - along * unit / scale ** 2
-                               + 2 * along * vanishing[:, None] * q[:, None, :] / scale ** 3)
-    return out
+@jit
+def _normal_equations(terms, units, q, gradients, weights, spread):
+    """Return the weighted normal matrix (6, 6) and the right side (6,)."""
+    normal, side, total, row = np.zeros((6, 6)), np.zeros(6), 0.0, np.zeros(6)
+    vanishing = terms[4:]
+    for t in range(len(q)):
+        scale = max(1 + q[t, 0] * vanishing[0] + q[t, 1] * vanishing[1], 0.2)
+        for axis in range(2):
+            direction = terms[2 * axis:2 * axis + 2]
+            along = q[t, 0] * direction[0] + q[t, 1] * direction[1]
+            x = direction[0] / scale - along * vanishing[0] / scale ** 2
+            y = direction[1] / scale - along * vanishing[1] / scale ** 2
+            length = np.hypot(x, y)
+            missed = (gradients[t, axis, 0] - x) / length, (gradients[t, axis, 1] - y) / length
+            away = (missed[0] ** 2 + missed[1] ** 2) / spread ** 2
+            trust = weights[t, axis] * max(1 - away, 0.0) ** 2
+            total += trust
+            for c in range(2):
+                row[:] = 0
+                for k in range(2):
+                    same = 1.0 if c == k else 0.0
+                    row[2 * axis + k] = same / scale - vanishing[c] * q[t, k] / scale ** 2
+                    row[4 + k] = (2 * along * vanishing[c] * q[t, k] / scale ** 3
+                                  - (direction[c] * q[t, k] + along * same) / scale ** 2)
+                row *= units / length
+                side += trust * missed[c] * row
+                for k in range(6):
+                    normal[k] += trust * row[k] * row
+    total = max(total, 1e-9)
+    return normal / total, side / total
 
 
 def _median(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:

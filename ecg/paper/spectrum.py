@@ -73,11 +73,6 @@ def tile_spectra(plane: np.ndarray) -> Spectra:
     return Spectra(corners + np.array([width, height]) / 2, power, level, _comb(np.clip(polar, 0, _CEILING)))
 
 
-def ring_of(frequency: np.ndarray) -> np.ndarray:
-    """Return the (fractional) row of the maps for a frequency in cycles a pixel."""
-    return np.log(frequency / LOWEST) / LOG_STEP
-
-
 def _cut(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the tiles' upper left corners, (T, 2) x, y, and the high-passed tiles, float32 (T, h, w)."""
     height, width = plane.shape
