@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numba import njit
 from scipy import fft
 
 TILE = 192
@@ -31,6 +32,10 @@ _AGAINST = (-0.6, -0.9, -0.9, -0.7, -0.7)
 """What lies here means lines twice as far apart, or a level stroke of ink, whose spectrum has no gaps."""
 _FLOOR, _CEILING = 1.0, 6.0
 """Natural logarithm of the power over its ring's level: below is noise; above nothing gets surer."""
+_SHIFTS = np.round(np.log([*HARMONICS, *_BETWEEN]) / LOG_STEP).astype(int)
+_SHIFT_WEIGHTS = np.array([*_WEIGHTS, *_AGAINST], np.float32)
+_fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"nsz", "contract", "reassoc", "arcp"})
+"""Sums in any order: eight at a time."""
 
 
 @dataclass(frozen=True)
@@ -53,36 +58,78 @@ def tile_spectra(plane: np.ndarray) -> Spectra:
     Args:
         plane: uint8 (H, W), the grid darker than the paper.
     """
-    corners, tiles = _cut(plane)
-    # At least a 3-fold overlap of the window's main lobe with the lowest peaks: their mean must be gone.
-    tiles -= tiles.mean(axis=(1, 2), keepdims=True)
-    for _ in range(2):
-        # Ink counts no more than a strong grid line.
-        reach = 2.0 * np.abs(tiles).mean(axis=(1, 2), keepdims=True)
-        np.clip(tiles, -reach, reach, out=tiles)
-    tiles -= tiles.mean(axis=(1, 2), keepdims=True)
-    height, width = tiles.shape[1:]
-    tiles *= (np.hanning(height)[:, None] * np.hanning(width)).astype(np.float32)
-    spectrum = fft.rfft2(tiles, s=(TILE, TILE))
-    power = spectrum.real ** 2 + spectrum.imag ** 2
-    power = np.log(np.fft.fftshift(power, axes=1) + np.float32(1e-3))
-    maps = _polar_maps()
-    polar = np.stack([cv2.remap(one, *maps, cv2.INTER_LINEAR) for one in power])
-    level = polar.mean(axis=2)
-    polar -= level[:, :, None] + np.float32(_FLOOR)
-    return Spectra(corners + np.array([width, height]) / 2, power, level, _comb(np.clip(polar, 0, _CEILING)))
-
-
-def _cut(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the tiles' upper left corners, (T, 2) x, y, and the high-passed tiles, float32 (T, h, w)."""
     height, width = plane.shape
     size = min(TILE, height), min(TILE, width)
     local = cv2.blur(plane, (31, 31), borderType=cv2.BORDER_REFLECT)
-    passed = cv2.subtract(plane, local, dtype=cv2.CV_32F)
     tops, lefts = (np.linspace(0, side - part, int(np.ceil((side - part) / (_STRIDE * part))) + 1).astype(int)
                    for side, part in zip((height, width), size, strict=True))
-    tiles = np.stack([passed[top:top + size[0], left:left + size[1]] for top in tops for left in lefts])
-    return np.array([(left, top) for top in tops for left in lefts], float), tiles
+    corners = np.array([(left, top) for top in tops for left in lefts])
+    tiles = np.empty((len(corners), *size), np.float32)
+    window = np.hanning(size[0])[:, None] * np.hanning(size[1])
+    _cut(plane, local, corners, window.astype(np.float32), tiles)
+    spectrum = fft.rfft2(tiles, s=(TILE, TILE), overwrite_x=True)
+    power = np.empty(spectrum.shape, np.float32)
+    _power(spectrum, power)
+    np.log(power, out=power)
+    level = np.empty((len(power), RINGS), np.float32)
+    comb = np.empty((len(power), RINGS, ANGLES), np.float32)
+    for tile, one in enumerate(power):
+        _comb(cv2.remap(one, *_polar_maps(), cv2.INTER_LINEAR), _SHIFTS, _SHIFT_WEIGHTS, level[tile], comb[tile])
+    return Spectra(corners + np.array(size[::-1]) / 2, power, level, comb)
+
+
+@_fast
+def _cut(plane, local, corners, window, tiles):
+    """Fill the tiles, (T, h, w): high-passed, without a mean, ink held down, faded out towards the border."""
+    _, height, width = tiles.shape
+    for t in range(len(corners)):
+        left, top = corners[t]
+        tile, total, count = tiles[t], np.float32(0), np.float32(height * width)
+        for i in range(height):
+            here, around = plane[top + i, left:left + width], local[top + i, left:left + width]
+            row = tile[i]
+            for j in range(width):
+                row[j] = np.float32(here[j]) - np.float32(around[j])
+                total += row[j]
+        # At least a 3-fold overlap of the window's main lobe with the lowest peaks: their mean must be gone.
+        total = _clipped(tile, total / count, np.float32(np.inf))
+        for _ in range(2):
+            # Ink counts no more than a strong grid line.
+            total = _clipped(tile, np.float32(0), np.float32(2) * total / count)
+        _fade(tile, window)
+
+
+@_fast
+def _clipped(tile, mean, reach):
+    """Subtract the mean and clip, in place; return the sum of the sizes."""
+    total = np.float32(0)
+    for row in tile:
+        for j in range(len(row)):
+            row[j] = min(max(row[j] - mean, -reach), reach)
+            total += abs(row[j])
+    return total
+
+
+@_fast
+def _fade(tile, window):
+    total = np.float32(0)
+    for i in range(tile.shape[0]):
+        for j in range(tile.shape[1]):
+            total += tile[i, j]
+    mean = total / np.float32(tile.size)
+    for i in range(tile.shape[0]):
+        for j in range(tile.shape[1]):
+            tile[i, j] = (tile[i, j] - mean) * window[i, j]
+
+
+@_fast
+def _power(spectrum, power):
+    """Fill in the squares, frequency 0 in row TILE // 2."""
+    for t in range(len(spectrum)):
+        for i in range(TILE):
+            row, source = power[t, (i + TILE // 2) % TILE], spectrum[t, i]
+            for j in range(len(row)):
+                row[j] = source[j].real * source[j].real + source[j].imag * source[j].imag + np.float32(1e-3)
 
 
 @lru_cache(maxsize=1)
@@ -93,12 +140,23 @@ def _polar_maps() -> tuple[np.ndarray, np.ndarray]:
                            (frequency * np.sin(angle) + TILE // 2).astype(np.float32), cv2.CV_16SC2)
 
 
-def _comb(polar: np.ndarray) -> np.ndarray:
-    """Sum the harmonics of each place of the maps, less what lies between them."""
-    score = np.zeros_like(polar)
-    for multiples, weights in ((HARMONICS, _WEIGHTS), (_BETWEEN, _AGAINST)):
-        for multiple, weight in zip(multiples, weights, strict=True):
-            shift = round(np.log(multiple) / LOG_STEP)
-            to, source = slice(max(0, -shift), RINGS - max(0, shift)), slice(max(0, shift), RINGS + min(0, shift))
-            score[:, to] += np.float32(weight) * polar[:, source]
-    return score
+@_fast
+def _comb(polar, shifts, weights, level, score):
+    """Sum the harmonics of each place of a map, less what lies between them; fill in the rings' means too."""
+    for i in range(RINGS):
+        total = np.float32(0)
+        row = polar[i]
+        for j in range(ANGLES):
+            total += row[j]
+        level[i] = total / np.float32(ANGLES)
+        floor = level[i] + np.float32(_FLOOR)
+        for j in range(ANGLES):
+            row[j] = min(max(row[j] - floor, np.float32(0)), np.float32(_CEILING))
+    for i in range(RINGS):
+        out = score[i]
+        out[:] = 0
+        for k in range(len(shifts)):
+            if 0 <= i + shifts[k] < RINGS:
+                source, weight = polar[i + shifts[k]], weights[k]
+                for j in range(ANGLES):
+                    out[j] += weight * source[j]
