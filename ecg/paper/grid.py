@@ -12,6 +12,7 @@ import numpy as np
 
 from ecg.paper.peaks import refine, vectors
 from ecg.paper.perspective import Perspective, fit_perspective
+from ecg.paper.raster import jit
 from ecg.paper.spectrum import ANGLE_STEP, ANGLES, LOG_STEP, LOWEST, RINGS, TILE, Spectra, tile_spectra
 from ecg.paper.surface import Surface, fit_bend, local_scale
 
@@ -164,8 +165,15 @@ def _darkest(image: np.ndarray) -> np.ndarray:
     """Return the darkest channel of each pixel: a grid of any colour is dark in one."""
     if image.ndim == 2:
         return image
-    red, green, blue = cv2.split(image)
-    return cv2.min(cv2.min(red, green), blue)
+    out = np.empty(image.shape[:2], np.uint8)
+    _fill_darkest(np.ascontiguousarray(image).reshape(-1, 3), out.reshape(-1))
+    return out
+
+
+@jit
+def _fill_darkest(pixels, out):
+    for i in range(len(out)):
+        out[i] = min(min(pixels[i, 0], pixels[i, 1]), pixels[i, 2])
 
 
 def _everywhere(spectra: Spectra, place: tuple[float, float, float, float]) -> Perspective:

@@ -104,10 +104,13 @@ def _normal_equations(terms, units, q, gradients, weights, spread):
                     row[2 * axis + k] = same / scale - vanishing[c] * q[t, k] / scale ** 2
                     row[4 + k] = (2 * along * vanishing[c] * q[t, k] / scale ** 3
                                   - (direction[c] * q[t, k] + along * same) / scale ** 2)
-                row *= units / length
-                side += trust * missed[c] * row
                 for k in range(6):
-                    normal[k] += trust * row[k] * row
+                    row[k] *= units[k] / length
+                    side[k] += trust * missed[c] * row[k]
+                    for m in range(k + 1):
+                        normal[k, m] += trust * row[k] * row[m]
+    for k in range(6):
+        normal[:k, k] = normal[k, :k]
     total = max(total, 1e-9)
     return normal / total, side / total
 

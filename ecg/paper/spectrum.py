@@ -34,7 +34,7 @@ _FLOOR, _CEILING = 1.0, 6.0
 """Natural logarithm of the power over its ring's level: below is noise; above nothing gets surer."""
 _SHIFTS = np.round(np.log([*HARMONICS, *_BETWEEN]) / LOG_STEP).astype(int)
 _SHIFT_WEIGHTS = np.array([*_WEIGHTS, *_AGAINST], np.float32)
-_fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"nsz", "contract", "reassoc", "arcp"})
+_fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz", "contract", "reassoc", "arcp"})
 """Sums in any order: eight at a time."""
 
 

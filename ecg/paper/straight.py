@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ecg.paper.raster import jit
 from ecg.paper.surface import Surface, map_points
 
 PAPER = 220
@@ -130,14 +131,13 @@ def _beyond(ink: np.ndarray, scale: float) -> np.ndarray:
 
 def _planes(picture: np.ndarray, outside: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Divide the picture by its paper, channel by channel; return ink and luma."""
-    flat = flatten(picture)
-    if flat.ndim == 2:
-        flat[outside | _beyond(flat, scale)] = PAPER
-        return flat, flat
-    red, green, blue = cv2.split(flat)
-    ink, luma = cv2.max(cv2.max(red, green), blue), cv2.cvtColor(flat, cv2.COLOR_RGB2GRAY)
-    outside = outside | _beyond(ink, scale)
-    ink[outside] = luma[outside] = PAPER
+    ink = luma = flat = flatten(picture)
+    if flat.ndim == 3:
+        ink, luma = np.empty(flat.shape[:2], np.uint8), np.empty(flat.shape[:2], np.uint8)
+        _lightest_and_luma(flat.reshape(-1, 3), ink.reshape(-1), luma.reshape(-1))
+    outside = (outside | _beyond(ink, scale)).view(np.uint8)
+    for plane in (ink, luma):
+        cv2.copyTo(np.full_like(plane, PAPER), outside, plane)
     return ink, luma
 
 
@@ -151,6 +151,16 @@ def flatten(picture: np.ndarray) -> np.ndarray:
     paper = cv2.GaussianBlur(paper, (0, 0), 3)
     paper = cv2.resize(cv2.max(paper, np.full_like(paper, 16)), (width, height), interpolation=cv2.INTER_LINEAR)
     return cv2.divide(picture, paper, scale=PAPER)
+
+
+@jit
+def _lightest_and_luma(flat, ink, luma):
+    """Fill in the lightest channel of pixels (n, 3) and their brightness."""
+    for i in range(len(ink)):
+        red, green, blue = np.int32(flat[i, 0]), np.int32(flat[i, 1]), np.int32(flat[i, 2])
+        ink[i] = max(max(red, green), blue)
+        # 0.299, 0.587 and 0.114 in 2^14ths.
+        luma[i] = (np.int32(4899) * red + np.int32(9617) * green + np.int32(1868) * blue + np.int32(8192)) >> 14
 
 
 def level_at(share: float, plane: np.ndarray, mask: np.ndarray | None = None) -> float:
