@@ -42,6 +42,8 @@ _BENT, _BENT_SHARE = 0.015, 0.25
 """Paper is bent where this share of its tiles is off the perspective by so much."""
 _CHANCE = 1.0
 """Comb score that chance reaches."""
+_MOST_COMB = 12.0
+"""Beyond which a comb counts for no more: two strong harmonics alone, as a comb of the wrong pitch may hit, reach 8."""
 _AGREES = 0.03
 """Relative distance from the fit at which a tile still agrees with it."""
 
@@ -188,7 +190,8 @@ def _follow(spectra: Spectra, start: Perspective, windows: tuple[tuple[int, int]
     expected = start.gradients(spectra.centres) / 5
     for up, aside in windows:
         found, clear, comb = refine(spectra, expected, up, aside)
-        comb = np.clip(comb - _CHANCE, 0, 6)
+        whole = np.clip(comb - _CHANCE, 0, _MOST_COMB)
+        comb = np.minimum(whole, 6)
         weight = comb.min(axis=1, keepdims=True) + 0.25 * comb
         perspective = fit_perspective(spectra.centres, 5 * found, weight, middle,
                                       start=None if (up, aside) == _WINDOWS[0] else perspective)
@@ -198,7 +201,7 @@ def _follow(spectra: Spectra, start: Perspective, windows: tuple[tuple[int, int]
     near = (away < 4 * _AGREES).all(axis=1) & (comb > 1.5).all(axis=1)
     pitch = 1 / np.sqrt(np.abs(np.linalg.det(perspective.gradients(middle[None])[0])))
     turn = np.rad2deg(np.arctan2(perspective.terms[1], perspective.terms[0]))
-    worth = comb.mean(axis=1) * (0.5 + np.minimum(clear.min(axis=1), 2))
+    worth = whole.mean(axis=1) * (0.5 + np.minimum(clear.min(axis=1), 2))
     score = float((agree * worth).sum() / tiles * _prior(pitch, side) * _upright(turn))
     return _Fit(perspective, agree, near, clear.min(axis=1), score)
 
