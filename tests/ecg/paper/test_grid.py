@@ -83,8 +83,8 @@ def test_pitch_turn_and_perspective_are_those_of_the_paper(sheets, pitch, turn, 
         assert found_angle == pytest.approx(angle, abs=0.5)
 
 
-@pytest.mark.parametrize(("pitch", "size"), [(1.5, (315, 420)), (2.2, (460, 620)), (5.5, (900, 1200)), (8.0, (1300, 1700)),
-                                             (12.0, (2500, 3300))])
+@pytest.mark.parametrize(("pitch", "size"), [(1.5, (315, 420)), (2.2, (460, 620)), (5.5, (900, 1200)),
+                                             (8.0, (1300, 1700)), (12.0, (2500, 3300))])
 def test_pitches_from_coarse_to_fine(sheets, pitch, size):
     picture, _ = seen(sheets["pink"], pitch=pitch, turn=2.0, size=size)
     grid = find_grid(picture)
