@@ -14,6 +14,8 @@ _MOST_MM = 520.0
 """A side longer than this shows more than the page."""
 _AROUND_MM = 22.0
 """Paper kept around the tiles in which the grid stood out."""
+_BLOCKS = 48
+"""Pixels: a multiple of the blocks over which paper and darkness are averaged."""
 _MESH = 16
 """Pixels between the nodes at which a bent map is computed; between them it is linear."""
 _DARK = 0.75
@@ -66,10 +68,24 @@ def straighten(image: np.ndarray, surface: Surface, scale: float, *, corners: np
     low = (low + high) / 2 - sides / 2
     size = tuple(int(np.ceil(side * scale)) for side in sides)
     matrix = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]])
-    picture = _warp(image, surface, matrix, size)
     outlines = [_dense(whole)] if corners is None else [_dense(whole), _dense(shown)]
-    outside = _outside([map_points(matrix, surface.to_mm(one)) for one in outlines], size, around * scale)
-    return Straight(*_planes(picture, outside, scale), scale, surface, matrix)
+    outlines = [map_points(matrix, surface.to_mm(one)) for one in outlines]
+    outside = _outside(outlines, size, around * scale)
+    part, corner = _filled(outlines[0], size)
+    shift = np.array([[1, 0, -corner[0]], [0, 1, -corner[1]], [0, 0, 1]])
+    picture = _warp(image, surface, shift @ matrix, (part[1].stop - corner[0], part[0].stop - corner[1]))
+    planes = np.full((2, *size[::-1]), PAPER, np.uint8)
+    for plane, drawn in zip(planes, _planes(picture, outside[part], scale), strict=True):
+        plane[part] = drawn
+    return Straight(*planes, scale, surface, matrix)
+
+
+def _filled(outline: np.ndarray, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[int, int]]:
+    """Return the part of a page that the picture's outline spans, and its left and top: the rest stays blank."""
+    # Blocks that are averaged later begin where they would on the whole page.
+    low = np.clip(outline.min(axis=0) // _BLOCKS * _BLOCKS, 0, np.maximum(np.array(size) - _BLOCKS, 0)).astype(int)
+    high = np.minimum(np.maximum(np.ceil(outline.max(axis=0)).astype(int) + 1, low + _BLOCKS), size)
+    return (slice(low[1], high[1]), slice(low[0], high[0])), (int(low[0]), int(low[1]))
 
 
 def _hull(corners: np.ndarray) -> np.ndarray:
