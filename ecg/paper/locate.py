@@ -21,7 +21,7 @@ from ecg.paper.rows import find_left, find_rows, place_rows
 from ecg.paper.straight import Straight, straighten
 from ecg.paper.strokes import find_strokes
 from ecg.paper.surface import Surface, map_points
-from ecg.paper.upright import quarter_turns
+from ecg.paper.upright import lies_on_its_side
 
 __all__ = ["MIN_CONFIDENCE", "Grid", "Located", "NoGridError", "find_grid", "overlay", "to_canonical"]
 
@@ -112,11 +112,10 @@ def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float
     strokes = find_strokes(page.ink, page.scale)
     if (inked := float(strokes.mask.mean())) > _MOST_INK[scale_from]:
         raise NoGridError(f"{inked:.0%} of the picture is dark, too much for traces on paper")
-    turned, sure = quarter_turns(strokes)
+    turned = int(lies_on_its_side(strokes))
     if turned:
         page = page.turned(turned)
         strokes = find_strokes(page.ink, page.scale)
-    if not sure:
         warnings.append("which side is up is a guess")
     traces = strokes.wide()
     if traces.any(axis=0).sum() < _LEAST_TRACES_MM[scale_from] * page.scale:

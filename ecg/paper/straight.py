@@ -18,6 +18,8 @@ _BLOCKS = 48
 """Pixels: a multiple of the blocks over which paper and darkness are averaged."""
 _MESH = 16
 """Pixels between the nodes at which a bent map is computed; between them it is linear."""
+_AREA_FROM = 2.2
+"""Pixels of the picture a pixel of the page, from which areas are averaged."""
 _DARK = 0.75
 """Over several mm, anything darker is not paper."""
 
@@ -107,7 +109,9 @@ def _warp(image: np.ndarray, surface: Surface, matrix: np.ndarray, size: tuple[i
     if fine > 1.8:
         reduced = max(1, round(image.shape[1] / fine * 1.25)), max(1, round(image.shape[0] / fine * 1.25))
         shrink = np.array(reduced) / image.shape[1::-1]
-        image = cv2.resize(image, reduced, interpolation=cv2.INTER_AREA)
+        # By so little, two neighbours average as well as exact areas do, in a seventh of the time.
+        how = cv2.INTER_AREA if fine > _AREA_FROM else cv2.INTER_LINEAR
+        image = cv2.resize(image, reduced, interpolation=how)
     columns, rows = (np.arange(-0.5, (side // _MESH + 3)) * _MESH for side in size)
     mesh = np.stack(np.meshgrid(columns, rows), axis=-1)
     mesh = surface.to_pixels(map_points(np.linalg.inv(matrix), mesh)) * shrink - 0.5
