@@ -36,6 +36,7 @@ class PageSource:
         seed: of everything random.
         layouts: arrangements, one of which each page of an epoch gets; empty: the canonical page's own.
         wear: strength of what copying and finding leave on a page.
+        drawn: False leaves the pages empty, for models that read signals alone.
     """
 
     store: RecordStore
@@ -46,6 +47,7 @@ class PageSource:
     seed: int
     layouts: tuple[str, ...] = ()
     wear: float = 0.0
+    drawn: bool = True
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,8 +75,17 @@ class PageSource:
         if self.augment > 0:
             signals_uv = np.stack([augment_signal(s, r, self.augment) for s, r in zip(signals_uv, rngs, strict=True)])
             styles = [sample_style(rng, self.augment) for rng in rngs]
+        if not self.drawn:
+            pages = np.zeros((len(positions), 1, 1), np.uint8)
+        else:
+            pages = self._pages(signals_uv, styles, rngs, renderers)
+        return Batch(torch.from_numpy(pages), torch.from_numpy(millivolts(signals_uv)),
+                     torch.from_numpy(self.targets[positions]))
+
+    def _pages(self, signals_uv: np.ndarray, styles: list, rngs: list[np.random.Generator],
+               renderers: tuple[Renderer, ...]) -> np.ndarray:
         chosen = np.array([rng.integers(len(renderers)) if len(renderers) > 1 else 0 for rng in rngs])
-        pages = np.empty((len(positions), renderers[0].height, renderers[0].width), np.uint8)
+        pages = np.empty((len(signals_uv), renderers[0].height, renderers[0].width), np.uint8)
         for number in np.unique(chosen):
             mine = np.flatnonzero(chosen == number)
             pages[mine] = renderers[number].draw_batch(signals_uv[mine], [styles[i] for i in mine])
@@ -82,8 +93,7 @@ class PageSource:
             scale = renderers[0].px_per_mm
             pages = np.stack([worn(page, rng=rng, px_per_mm=scale, strength=self.wear)
                               for page, rng in zip(pages, rngs, strict=True)])
-        return Batch(torch.from_numpy(pages), torch.from_numpy(millivolts(signals_uv)),
-                     torch.from_numpy(self.targets[positions]))
+        return pages
 
     def renderers(self, scale: float = 1.0) -> tuple[Renderer, ...]:
         """Return a renderer for each layout, at a share of the page's resolution, sides rounded to the network's

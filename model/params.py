@@ -108,7 +108,10 @@ class ModelParams:
 
     architecture: Literal["vizecgnet", "resnet1d_wang", "xresnet1d101", "inceptiontime", "vit1d", "resnet2d",
                           "efficientnet2d", "convnext2d", "late_fusion"] = "vizecgnet"
-    """VizECGNet, or a baseline, to which nothing else of this section applies."""
+    """VizECGNet, or a baseline, to which nothing else of this section but `signal_crop` applies."""
+    signal_crop: int = 0
+    """Samples of a random stretch on which a signal baseline trains; it then reads a record as the mean over
+    such windows (Strodthoff et al. 2021 took 2.5 s). 0: whole records."""
     image_widths: tuple[int, ...] = (24, 48, 96, 192)
     image_depths: tuple[int, ...] = (1, 2, 2, 2)
     signal_widths: tuple[int, ...] = (64, 96, 128, 192)
@@ -129,6 +132,7 @@ class ModelParams:
             widths, depths = getattr(self, f"{stream}_widths"), getattr(self, f"{stream}_depths")
             _check(len(widths) == len(depths) == 4, f"model.{stream}_widths/depths", "must have four stages each")
         _check(len(self.pool_grid) == 2 and min(self.pool_grid) >= 1, "model.pool_grid", "must be two numbers from 1")
+        _check(self.signal_crop >= 0, "model.signal_crop", "must be 0 or a number of samples")
         _check(self.token_dim % self.heads == 0, "model.token_dim", "must be a multiple of model.heads")
         _check(not self.cmam or self.signal_stream, "model.cmam", "needs model.signal_stream")
 

@@ -53,11 +53,11 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
     """
     store = RecordStore.open(records)
     _refuse_unvalidated(validation, store)
-    train, validate = _sources(store, params, page, seed)
     signature = _signature(store, params, model, page, seed)
     state_file = _state_file(state, signature, resume)
     torch.manual_seed(seed)
     net = build(model, classes=len(store.label_names))
+    train, validate = _sources(store, params, page, seed, drawn="page" in net.reads)
     net.start_from_prevalence(torch.from_numpy(train.targets.mean(axis=0)))
     if params.start_from:
         net.load_state_dict(_weights(Path(params.start_from), store, model))
@@ -101,14 +101,15 @@ def _run(trainer: Trainer, mlflow) -> Trained:
     return trained
 
 
-def _sources(store: RecordStore, params: TrainParams, page: PageParams, seed: int) -> tuple[PageSource, PageSource]:
+def _sources(store: RecordStore, params: TrainParams, page: PageParams, seed: int, *,
+             drawn: bool) -> tuple[PageSource, PageSource]:
     labels = store.labels.astype(np.float32)
     rows = {split: store.rows(split) for split in ("train", "validate")}
     targets = labels[rows["train"]]
     if params.shuffle_labels:
         targets = np.random.default_rng(seed).permutation(targets)
-    return (PageSource(store, rows["train"], targets, page, params.augment, seed, params.layouts, params.wear),
-            PageSource(store, rows["validate"], labels[rows["validate"]], page, 0.0, seed))
+    return (PageSource(store, rows["train"], targets, page, params.augment, seed, params.layouts, params.wear, drawn),
+            PageSource(store, rows["validate"], labels[rows["validate"]], page, 0.0, seed, drawn=drawn))
 
 
 def _weights(checkpoint: Path, store: RecordStore, model: ModelParams) -> dict:
