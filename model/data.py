@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from ecg.paper.layout import fitted, layout
-from ecg.paper.page import CLEAN, Renderer, sample_style
+from ecg.paper.page import CLEAN, Renderer, Style, sample_style
+from ecg.paper.transform import Transform
 from ecg.paper.wear import worn
 from ecg.records import MICROVOLTS_PER_MILLIVOLT, RecordStore
 from model.params import PageParams
@@ -37,6 +38,9 @@ class PageSource:
         layouts: arrangements, one of which each page of an epoch gets; empty: the canonical page's own.
         wear: strength of what copying and finding leave on a page.
         drawn: False leaves the pages empty, for models that read signals alone.
+        soft: what fixed teachers say of the records, float32 (len(rows), C).
+        traced: whether batches say what the traces show.
+        mixup: share of the samples that are blends of two records.
     """
 
     store: RecordStore
@@ -48,6 +52,9 @@ class PageSource:
     layouts: tuple[str, ...] = ()
     wear: float = 0.0
     drawn: bool = True
+    soft: np.ndarray | None = None
+    traced: bool = False
+    mixup: float = 0.0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,31 +76,53 @@ class PageSource:
 
     def draw(self, positions: np.ndarray, *, epoch: int, renderers: tuple[Renderer, ...]) -> Batch:
         """Draw the samples at `positions` (into `rows`) as they look in `epoch`, each by one of the renderers."""
-        signals_uv = np.asarray(self.store.signals[self.rows[positions]], np.float32)
         rngs = [np.random.default_rng([self.seed, epoch, int(p)]) for p in positions]
+        signals_uv = np.asarray(self.store.signals[self.rows[positions]], np.float32)
+        targets, soft = self.targets[positions], None if self.soft is None else self.soft[positions]
+        if self.mixup > 0:
+            signals_uv, targets, soft = self._mixed(signals_uv, targets, soft, rngs)
         styles = [CLEAN] * len(positions)
         if self.augment > 0:
             signals_uv = np.stack([augment_signal(s, r, self.augment) for s, r in zip(signals_uv, rngs, strict=True)])
             styles = [sample_style(rng, self.augment) for rng in rngs]
-        if not self.drawn:
-            pages = np.zeros((len(positions), 1, 1), np.uint8)
-        else:
-            pages = self._pages(signals_uv, styles, rngs, renderers)
-        return Batch(torch.from_numpy(pages), torch.from_numpy(millivolts(signals_uv)),
-                     torch.from_numpy(self.targets[positions]))
+        pages, traces = np.zeros((len(positions), 1, 1), np.uint8), None
+        if self.drawn:
+            pages, traces = self._pages(signals_uv, styles, rngs, renderers)
+        return Batch(*(None if part is None else torch.from_numpy(part)
+                       for part in (pages, millivolts(signals_uv), targets, soft, traces)))
 
-    def _pages(self, signals_uv: np.ndarray, styles: list, rngs: list[np.random.Generator],
-               renderers: tuple[Renderer, ...]) -> np.ndarray:
+    def _mixed(self, signals_uv: np.ndarray, targets: np.ndarray, soft: np.ndarray | None,
+               rngs: list[np.random.Generator]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Blend a share of the samples with another record each (Zhang et al. 2018), before anything is drawn."""
+        drawn = np.array([(rng.random(), rng.integers(len(self)), rng.uniform(0, 0.5)) for rng in rngs])
+        others = drawn[:, 1].astype(int)
+        share = np.where(drawn[:, 0] < self.mixup, drawn[:, 2], 0.0).astype(np.float32)
+        partners = np.asarray(self.store.signals[self.rows[others]], np.float32)
+
+        def blend(own: np.ndarray, other: np.ndarray) -> np.ndarray:
+            weight = share.reshape(-1, *[1] * (own.ndim - 1))
+            return (1 - weight) * own + weight * other
+
+        return (blend(signals_uv, partners), blend(targets, self.targets[others]),
+                None if soft is None else blend(soft, self.soft[others]))
+
+    def _pages(self, signals_uv: np.ndarray, styles: list[Style], rngs: list[np.random.Generator],
+               renderers: tuple[Renderer, ...]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Draw the pages, uint8 (B, H, W), and say what their traces show, mV (B, 12, W), if that is wanted."""
         chosen = np.array([rng.integers(len(renderers)) if len(renderers) > 1 else 0 for rng in rngs])
         pages = np.empty((len(signals_uv), renderers[0].height, renderers[0].width), np.uint8)
         for number in np.unique(chosen):
             mine = np.flatnonzero(chosen == number)
             pages[mine] = renderers[number].draw_batch(signals_uv[mine], [styles[i] for i in mine])
+        moved: list[Transform | None] = [None] * len(pages)
         if self.wear > 0:
             scale = renderers[0].px_per_mm
-            pages = np.stack([worn(page, rng=rng, px_per_mm=scale, strength=self.wear)
-                              for page, rng in zip(pages, rngs, strict=True)])
-        return pages
+            for i, rng in enumerate(rngs):
+                pages[i], moved[i] = worn(pages[i], rng=rng, px_per_mm=scale, strength=self.wear)
+        if not self.traced:
+            return pages, None
+        return pages, millivolts(np.stack([renderers[k].shown(signal, style, transform) for k, signal, style, transform
+                                           in zip(chosen, signals_uv, styles, moved, strict=True)]))
 
     def renderers(self, scale: float = 1.0) -> tuple[Renderer, ...]:
         """Return a renderer for each layout, at a share of the page's resolution, sides rounded to the network's

@@ -86,7 +86,7 @@ class Trainer:
                 "validate_auroc": self._watch()}
 
     def _step(self, batch: Batch) -> dict[str, float]:
-        batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
+        batch = Batch(*(None if part is None else part.to(self.device, non_blocking=True) for part in batch))
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             result = self.task(batch)
         result.loss.backward()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ecg.leads import LEADS
 from model.attention import CrossModalAttention, SelfModalityAttention
 from model.backbones import PageBackbone, SignalBackbone, sine_positions
 from model.params import ModelParams
@@ -24,6 +25,14 @@ class Predictions(NamedTuple):
     signal: Tensor | None = None
     image_given_signal: Tensor | None = None
     signal_given_image: Tensor | None = None
+    traces: Tensor | None = None
+    """The digitising head's mV, (B, 12, W)."""
+    features: tuple[Tensor, Tensor] | None = None
+    """Means over the tokens of the image and of the signal stream, each (B, D)."""
+
+    def logits(self) -> list[Tensor]:
+        """Return the predictions that there are."""
+        return [z for z in self[:4] if z is not None]
 
 
 class Tokens(NamedTuple):
@@ -40,8 +49,9 @@ class Stream(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.project = nn.Linear(channels, params.token_dim)
-        self.smam = (SelfModalityAttention(params.token_dim, heads=params.heads, dropout=params.dropout)
-                     if params.smam else nn.Identity())
+        self.smam = nn.Sequential(*(
+            SelfModalityAttention(params.token_dim, heads=params.heads, dropout=params.dropout)
+            for _ in range(params.attention_depth if params.smam else 0)))
 
     def forward(self, x: Tensor) -> Tokens:
         """Turn pages (B, 1, H, W) or signals (B, 12, T) into tokens."""
@@ -76,6 +86,27 @@ class Head(nn.Module):
         return self.linear(self.dropout(torch.cat([means, normed.amax(dim=1)], dim=1)))
 
 
+class Digitiser(nn.Module):
+    """Page tokens to what the traces show, mV (B, 12, W): training's exact supervision, which the renderer gives free.
+
+    Each column of tokens tells the samples of all leads over its pixels, so the tokens must know which lead
+    lies where and how high it stands, in every layout. Nothing of it is shipped.
+    """
+
+    ROWS = 6
+
+    def __init__(self, dim: int, pixels: int):
+        super().__init__()
+        self.pixels = pixels
+        self.read = nn.Sequential(nn.LayerNorm(self.ROWS * dim), nn.Linear(self.ROWS * dim, 2 * dim), nn.GELU(),
+                                  nn.Linear(2 * dim, len(LEADS) * pixels))
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        grid = tokens.values.transpose(1, 2).unflatten(2, tokens.shape)
+        columns = F.adaptive_avg_pool2d(grid, (self.ROWS, tokens.shape[1])).permute(0, 3, 1, 2).flatten(2)
+        return self.read(columns).unflatten(2, (len(LEADS), self.pixels)).transpose(1, 2).flatten(2)
+
+
 class VizECGNet(nn.Module):
     """The dual-stream network.
 
@@ -93,6 +124,7 @@ class VizECGNet(nn.Module):
         dim = params.token_dim
         self.image = Stream(PageBackbone(params.image_widths, params.image_depths), params.image_widths[-1], params)
         self.head_image = Head(dim, classes, params.dropout, params.pool_grid)
+        self.digitiser = Digitiser(dim, PageBackbone.COLUMN) if params.digitiser else None
         self.signal = self.cmam_image = self.cmam_signal = None
         if params.signal_stream:
             backbone = SignalBackbone(params.signal_widths, params.signal_depths, params.signal_kernel)
@@ -111,16 +143,18 @@ class VizECGNet(nn.Module):
         """
         h_image = self.image(image_b1hw)
         z_image = self.head_image(h_image)
+        traces = self.digitiser(h_image) if self.digitiser is not None and self.training else None
         if signal_bct is None or self.signal is None:
-            return Predictions(z_image)
+            return Predictions(z_image, traces=traces)
         h_signal = self.signal(signal_bct)
         z_signal = self.head_signal(h_signal)
+        features = h_image.values.mean(dim=1), h_signal.values.mean(dim=1)
         if self.cmam_image is None:
-            return Predictions(z_image, z_signal)
+            return Predictions(z_image, z_signal, traces=traces, features=features)
         informed_image = self.cmam_image(h_image.values, h_signal.values)
         informed_signal = self.cmam_signal(h_signal.values, h_image.values)
         return Predictions(z_image, z_signal, self.head_image(Tokens(informed_image, h_image.shape)),
-                           self.head_signal(Tokens(informed_signal, h_signal.shape)))
+                           self.head_signal(Tokens(informed_signal, h_signal.shape)), traces, features)
 
     def page_path(self) -> nn.Module:
         """What turns a page alone, (B, 1, H, W), into logits (B, C)."""

@@ -122,6 +122,10 @@ class ModelParams:
     dropout: float = 0.1
     pool_grid: tuple[int, ...] = (1, 1)
     """Rows and columns of page parts whose means the image head sees; (1, 1): the whole page's."""
+    attention_depth: int = 1
+    """SMAM blocks of each stream."""
+    digitiser: bool = False
+    """A head that reads the twelve signals off the page, in training only; `train.lambda_trace` weighs its loss."""
     signal_stream: bool = True
     """Off: the image stream trains alone, without CMAM and distillation."""
     smam: bool = True
@@ -155,6 +159,18 @@ class TrainParams:
     lambda_cls: float = 1.0
     lambda_kd: float = 1.0
     temperature: float = 2.0
+    teachers: tuple[str, ...] = ()
+    """Folders of checkpoints, of any architecture, whose mean probability the image stream learns from as well."""
+    kd_mutual: bool = False
+    """Let the signal stream learn from the image stream too."""
+    lambda_align: float = 0.0
+    """Weight of the contrast between matching and other pairs of page and signal."""
+    lambda_trace: float = 0.0
+    """Weight of the digitiser's error."""
+    loss: Literal["bce", "focal", "asymmetric"] = "bce"
+    """The classification loss."""
+    mixup: float = 0.0
+    """Share of the training records that are drawn as a blend of two, signals and findings alike."""
     augment: float = 1.0
     """Strength of the page and signal augmentation; 0: none."""
     page_scale_start: float = 1.0
@@ -181,6 +197,7 @@ class TrainParams:
         for name in self.layouts:
             _check(name in LAYOUTS, "train.layouts", f"unknown layout {name!r}; known are {', '.join(LAYOUTS)}")
         _check(0 <= self.wear <= 2, "train.wear", "must lie in 0-2")
+        _check(0 <= self.mixup <= 1, "train.mixup", "must lie in 0-1")
         _check(0 < self.page_scale_start <= 1, "train.page_scale_start", "must lie in 0-1, 0 excluded")
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from model.losses import classification, distillation
+from model.losses import alignment, classification, digitisation, distillation
 from model.network import Predictions, VizECGNet, ink
 from model.params import TrainParams
 
@@ -15,6 +15,10 @@ class Batch(NamedTuple):
     pages: Tensor
     signals: Tensor
     targets: Tensor
+    soft: Tensor | None = None
+    """What fixed teachers say: probabilities (B, C)."""
+    traces: Tensor | None = None
+    """What each lead's trace shows in each column of the page: mV (B, 12, W), NaN where it is not printed."""
 
 
 class StepResult(NamedTuple):
@@ -35,8 +39,14 @@ class DistillationTask(nn.Module):
     def forward(self, batch: Batch) -> StepResult:
         """Predict with every stream that is on, and weigh the losses."""
         signals = batch.signals if self.net.signal is not None else None
-        predictions = self.net(ink(batch.pages), signals)
-        parts = {"loss_cls": classification(predictions, batch.targets),
-                 "loss_kd": distillation(predictions, self.params.temperature)}
-        loss = self.params.lambda_cls * parts["loss_cls"] + self.params.lambda_kd * parts["loss_kd"]
+        predictions, p = self.net(ink(batch.pages), signals), self.params
+        parts = {"loss_cls": classification(predictions, batch.targets, kind=p.loss),
+                 "loss_kd": distillation(predictions, p.temperature, taught=batch.soft, mutual=p.kd_mutual)}
+        loss = p.lambda_cls * parts["loss_cls"] + p.lambda_kd * parts["loss_kd"]
+        if p.lambda_align:
+            parts["loss_align"] = alignment(predictions)
+            loss = loss + p.lambda_align * parts["loss_align"]
+        if p.lambda_trace:
+            parts["loss_trace"] = digitisation(predictions.traces, batch.traces)
+            loss = loss + p.lambda_trace * parts["loss_trace"]
         return StepResult(loss, {name: value.detach() for name, value in parts.items()}, predictions)

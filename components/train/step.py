@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,11 @@ from ecg.records import RecordStore, write_beside
 from model.baselines import build
 from model.checkpoint import checkpoint_digest, load_checkpoint, read_json, save_checkpoint
 from model.data import PageSource
+from model.inference import predict_batches
 from model.loop import Trained, Trainer
 from model.params import ModelParams, PageParams, TrackingParams, TrainParams, as_dict, from_dict
 
-LOGGED = ("loss", "loss_cls", "loss_kd", "validate_auroc", "learning_rate", "images_per_second", "page_scale")
+LOGGED = ("validate_auroc", "learning_rate", "images_per_second", "page_scale")
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,15 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
     _refuse_unvalidated(validation, store)
     signature = _signature(store, params, model, page, seed)
     state_file = _state_file(state, signature, resume)
+    _refuse_unfitting(params, model)
     torch.manual_seed(seed)
     net = build(model, classes=len(store.label_names))
     train, validate = _sources(store, params, page, seed, drawn="page" in net.reads)
     net.start_from_prevalence(torch.from_numpy(train.targets.mean(axis=0)))
     if params.start_from:
         net.load_state_dict(_weights(Path(params.start_from), store, model))
+    if params.teachers:
+        train = replace(train, soft=_taught(params.teachers, store, train.rows))
     trainer = Trainer(net, train=train, validate=validate, params=params, seed=seed, state=state_file,
                       signature=signature)
     tags = {**lineage(params, model, page), "data_digest": store.digest, "step": "train"}
@@ -87,18 +91,22 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
 def _run(trainer: Trainer, mlflow) -> Trained:
     """Run what is left of the epochs, with a progress bar and a line and a point in MLflow for each."""
     for row in trainer.history:
-        mlflow.log_metrics({name: row[name] for name in LOGGED}, step=row["epoch"])
+        mlflow.log_metrics(_logged(row), step=row["epoch"])
     left = (trainer.params.epochs - len(trainer.history)) * trainer.steps_per_epoch
     bar = track(range(left), total=left, label="train")
 
     def on_epoch(row: dict) -> None:
-        mlflow.log_metrics({name: row[name] for name in LOGGED}, step=row["epoch"])
+        mlflow.log_metrics(_logged(row), step=row["epoch"])
         say(f"epoch {row['epoch']}/{trainer.params.epochs}  loss {row['loss']:.4f}  image-only validation AUROC "
             f"{row['validate_auroc']:.4f}  {row['images_per_second']:.0f} pages/s")
 
     trained = trainer.run(on_step=lambda _: next(bar, None), on_epoch=on_epoch)
     next(bar, None)
     return trained
+
+
+def _logged(row: dict) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name.startswith("loss") or name in LOGGED}
 
 
 def _sources(store: RecordStore, params: TrainParams, page: PageParams, seed: int, *,
@@ -108,7 +116,8 @@ def _sources(store: RecordStore, params: TrainParams, page: PageParams, seed: in
     targets = labels[rows["train"]]
     if params.shuffle_labels:
         targets = np.random.default_rng(seed).permutation(targets)
-    return (PageSource(store, rows["train"], targets, page, params.augment, seed, params.layouts, params.wear, drawn),
+    return (PageSource(store, rows["train"], targets, page, params.augment, seed, params.layouts, params.wear, drawn,
+                       traced=drawn and params.lambda_trace > 0, mixup=params.mixup),
             PageSource(store, rows["validate"], labels[rows["validate"]], page, 0.0, seed, drawn=drawn))
 
 
@@ -120,6 +129,30 @@ def _weights(checkpoint: Path, store: RecordStore, model: ModelParams) -> dict:
         if mine != theirs:
             raise ValueError(f"train.start_from: {checkpoint} has another {name}; begin with one trained alike")
     return net.state_dict()
+
+
+def _taught(teachers: tuple[str, ...], store: RecordStore, rows: np.ndarray) -> np.ndarray:
+    """Return the teachers' mean probability for each record, float32 (len(rows), C), each reading what it reads."""
+    means = []
+    for folder in teachers:
+        net, meta = load_checkpoint(folder)
+        if list(meta["label_names"]) != list(store.label_names):
+            raise ValueError(f"train.teachers: {folder} knows {', '.join(meta['label_names'])}, the store has "
+                             f"{', '.join(store.label_names)}")
+        source = PageSource(store, rows, np.zeros((len(rows), len(store.label_names)), np.float32),
+                            from_dict(PageParams, meta["page"], "page"), 0.0, 0, drawn="page" in net.reads)
+        renderers = source.renderers()
+        chunks = np.array_split(np.arange(len(rows)), max(1, len(rows) // 64))
+        means.append(predict_batches(net, (source.draw(chunk, epoch=0, renderers=renderers)
+                                           for chunk in track(chunks, label=f"train: teacher {folder}"))))
+    return np.mean(means, axis=0).astype(np.float32)
+
+
+def _refuse_unfitting(params: TrainParams, model: ModelParams) -> None:
+    for name, weight, part, there in (("lambda_trace", params.lambda_trace, "digitiser", model.digitiser),
+                                      ("lambda_align", params.lambda_align, "signal_stream", model.signal_stream)):
+        if weight and not (there and model.architecture == "vizecgnet"):
+            raise ValueError(f"train.{name}: needs model.{part} of the architecture vizecgnet; set it to 0")
 
 
 def _refuse_unvalidated(validation: Path, store: RecordStore) -> None:

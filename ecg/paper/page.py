@@ -14,6 +14,7 @@ from ecg.paper.glyphs import atlas
 from ecg.paper.layout import Layout, block_origin
 from ecg.paper.raster import add_noise, draw_glyph, draw_grid, draw_pulse, draw_trace, jit, line_profile
 from ecg.paper.style import CLEAN, Style, sample_style, style_array
+from ecg.paper.transform import Transform
 
 __all__ = ["CLEAN", "Renderer", "Style", "sample_style"]
 
@@ -93,6 +94,32 @@ class Renderer:
             x_mm = box["x"] + np.arange(len(values)) * float(self._frame["mm_per_sample"])
             points.append(self.to_pixels(x_mm, box["baseline"] - style.gain * box["mm_per_mv"] / 1000 * values, style))
         return points
+
+    def shown(self, signal_uv: np.ndarray, style: Style = CLEAN, transform: Transform | None = None) -> np.ndarray:
+        """Return what a perfect digitiser would read: float32 (12, width), the µV that each lead's trace shows in
+        each column of pixels, NaN where the page does not show the lead.
+
+        A lead with a rhythm strip has it wherever its own box does not reach.
+
+        Args:
+            signal_uv: (12, samples).
+            style: of the page.
+            transform: what happened to the page after it was drawn.
+        """
+        middles = np.arange(self.width) + 0.5
+        out = np.full((len(LEADS), self.width), np.nan, np.float32)
+        points = self.trace_points(signal_uv, style)
+        # Rhythm strips, the last traces, come first, so that the lead's own box overwrites them.
+        for box, (x, y) in reversed(list(zip(self._boxes, points, strict=True))):
+            if len(x) < 2:
+                continue
+            if transform is not None:
+                x = transform.points(np.stack([x, y], axis=1))[:, 0]
+            values = np.asarray(signal_uv[box["lead"], box["first"]:box["stop"]], np.float64)
+            read = np.interp(middles, x, values, left=np.nan, right=np.nan)
+            covered = np.isfinite(read)
+            out[box["lead"], covered] = read[covered]
+        return out
 
 
 @jit

@@ -18,11 +18,15 @@ NOISE = 6.0
 SHADE = 0.12
 
 
-def worn(page: np.ndarray, *, rng: np.random.Generator, px_per_mm: float, strength: float = 1.0) -> np.ndarray:
-    """Wear a canonical page, uint8 grey (H, W), to the same shape; strength 0 leaves it as it is."""
-    if strength == 0:
-        return page
+def worn(page: np.ndarray, *, rng: np.random.Generator, px_per_mm: float,
+         strength: float = 1.0) -> tuple[np.ndarray, Transform]:
+    """Wear a canonical page, uint8 grey (H, W): a picture of the same shape, and where each point went.
+
+    Strength 0 leaves the page as it is.
+    """
     height, width = page.shape
+    if strength == 0:
+        return page, Transform.identity(height, width)
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     moved = corners + (rng.standard_normal((4, 2)) * CORNER_MM * strength * px_per_mm).astype(np.float32)
     transform = Transform(cv2.getPerspectiveTransform(corners, moved), height, width,
@@ -34,7 +38,7 @@ def worn(page: np.ndarray, *, rng: np.random.Generator, px_per_mm: float, streng
     gain = 1 + slope_x * nodes[..., 0] + slope_y * nodes[..., 1] - abs(level)
     develop(drawn, gain=gain, offset=np.zeros(gain.shape), noise=float(NOISE * strength * rng.random() ** 2),
             noise_at=int(rng.integers(1 << 16)))
-    return drawn
+    return drawn, transform
 
 
 def _wave(rng: np.random.Generator, width: int, height: float) -> Bend:

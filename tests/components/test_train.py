@@ -103,7 +103,8 @@ def test_shuffled_labels_train_on_other_targets(inputs, tmp_path):
 
 
 @pytest.mark.parametrize("switches", [{"ema": 0.0}, {"lambda_kd": 0.0}, {"precision": "bf16"},
-                                      {"page_scale_start": 0.5, "workers": 2}])
+                                      {"page_scale_start": 0.5, "workers": 2}, {"loss": "focal", "mixup": 0.5},
+                                      {"lambda_align": 0.5, "kd_mutual": True}])
 def test_every_switch_of_the_loop_trains(inputs, tmp_path, switches):
     result = run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, epochs=1, **switches), **inputs)
     assert result.epochs == 1 and 0 <= result.validate_auroc <= 1
@@ -112,3 +113,49 @@ def test_every_switch_of_the_loop_trains(inputs, tmp_path, switches):
 def test_a_runaway_loss_is_named(inputs, tmp_path):
     with pytest.raises(ValueError, match="train.learning_rate"):
         run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, learning_rate=1e30), **inputs)
+
+
+def test_the_digitiser_learns_to_read_the_traces(inputs, tmp_path):
+    model = dataclasses.replace(inputs.pop("model"), digitiser=True, signal_stream=False, cmam=False, attention_depth=2)
+    params = dataclasses.replace(PARAMS, epochs=6, lambda_trace=1.0, wear=0.3, layouts=("3x4+1R", "6x2"))
+    run(checkpoint=tmp_path / "out", params=params, model=model, **inputs)
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    assert history[-1]["loss_trace"] < 0.9 * history[0]["loss_trace"]
+
+
+def test_fixed_teachers_of_any_kind_are_asked_once_and_followed(inputs, tmp_path):
+    signal = dataclasses.replace(inputs["model"], architecture="vit1d")
+    run(checkpoint=tmp_path / "signal", params=PARAMS, **{**inputs, "model": signal})
+    run(checkpoint=tmp_path / "page", params=PARAMS, **inputs)
+    model = dataclasses.replace(inputs["model"], signal_stream=False, cmam=False)
+    taught = dataclasses.replace(PARAMS, teachers=(str(tmp_path / "signal"), str(tmp_path / "page")))
+    run(checkpoint=tmp_path / "out", params=taught, **{**inputs, "model": model})
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    assert history[0]["loss_kd"] > 0
+
+
+@pytest.mark.parametrize("field", ["lambda_trace", "lambda_align"])
+def test_a_loss_without_its_part_of_the_network_is_refused(inputs, tmp_path, field):
+    model = dataclasses.replace(inputs["model"], signal_stream=False, cmam=False)
+    with pytest.raises(ValueError, match=f"train.{field}: needs model"):
+        run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, **{field: 0.5}),
+            **{**inputs, "model": model})
+
+
+def test_a_training_starts_from_another_and_only_from_its_like(inputs, tmp_path):
+    run(checkpoint=tmp_path / "first", params=PARAMS, **inputs)
+    again = dataclasses.replace(PARAMS, epochs=1, learning_rate=1e-9, ema=0.0, start_from=str(tmp_path / "first"))
+    run(checkpoint=tmp_path / "second", params=again, **inputs)
+    for name, value in load_checkpoint(tmp_path / "first")[0].named_parameters():
+        torch.testing.assert_close(value, weights(tmp_path / "second")[name], atol=1e-6, rtol=0)
+    other = dataclasses.replace(inputs["model"], token_dim=32)
+    with pytest.raises(ValueError, match="train.start_from: .*another model"):
+        run(checkpoint=tmp_path / "third", params=again, **{**inputs, "model": other})
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"layouts": ("4x3",)}, "train.layouts: unknown layout '4x3'"), ({"wear": 3.0}, "train.wear: must lie in 0-2"),
+    ({"mixup": 1.5}, "train.mixup")])
+def test_settings_out_of_range_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(PARAMS, **change)

@@ -39,7 +39,7 @@ def test_sizes_are_those_of_the_papers(name, bounds):
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_model_depends_on_what_it_reads_alone(name):
     net = Baseline(name, classes=3).eval()
-    pages, signals, _ = batch()
+    pages, signals, *_ = batch()
     pages = pages.float()[:, None] / 255
     with torch.no_grad():
         base = net(pages, signals).image

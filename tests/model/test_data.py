@@ -25,7 +25,7 @@ def test_an_epoch_visits_records_once_in_an_order_of_its_own(source):
 def test_threads_change_nothing(source):
     plain, threaded = (list(source.batches(batch_size=4, epoch=2, workers=w)) for w in (0, 3))
     for left, right in zip(plain, threaded, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+        assert all(a is b is None or torch.equal(a, b) for a, b in zip(left, right, strict=True))
 
 
 def test_a_sample_does_not_depend_on_its_batch(source):
@@ -73,3 +73,56 @@ def test_augmentation_is_small_beside_the_signal():
 def test_the_page_grows_to_full_resolution():
     scales = [page_scale(e, epochs=10, start=0.5, full_from=0.5) for e in range(10)]
     assert scales == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9, 1, 1, 1, 1, 1])
+
+
+def test_traces_say_what_each_column_of_the_page_shows(store):
+    """The sample that stands above a column, in every layout, is where the ink is."""
+    from dataclasses import replace
+
+    rows = store.rows("train")[:8]
+    plain = PageSource(store, rows, store.labels[rows].astype(np.float32), PAGE, 0.0, 3, layouts=("12x1",), traced=True)
+    batch = plain.draw(np.arange(8), epoch=0, renderers=plain.renderers())
+    assert batch.traces.shape == (8, 12, 192) and batch.traces.isfinite().float().mean() > 0.95
+    times = np.arange(192) / PAGE.px_per_mm / 25 * 100
+    inner = slice(12, 180)
+    likeness = [np.corrcoef(batch.traces[0, 1, inner],
+                            np.interp((times - shift)[inner], np.arange(1000), batch.signals[0, 1]))[0, 1]
+                for shift in range(40)]
+    assert max(likeness) > 0.97
+    quarter = replace(plain, layouts=("3x4",), augment=1.0, wear=1.0)
+    few = quarter.draw(np.arange(8), epoch=0, renderers=quarter.renderers()).traces.isfinite().float().mean(dim=(0, 2))
+    assert few.min() > 0.2 and few.max() < 0.27
+
+
+def test_traces_follow_what_wears_the_page():
+    from ecg.paper.layout import fitted, layout
+    from ecg.paper.page import CLEAN, Renderer
+    from ecg.paper.wear import worn
+
+    signal = np.zeros((12, 1000), np.float32)
+    signal[:, 500:] = 1000.0
+    renderer = Renderer(fitted(layout("12x1"), height_mm=128), height=192, width=384, px_per_mm=1.5,
+                        sampling_rate=100, samples=1000)
+    for seed in range(5):
+        page = renderer.draw(signal, CLEAN)
+        _, transform = worn(page, rng=np.random.default_rng(seed), px_per_mm=1.5, strength=2.0)
+        x, y = renderer.trace_points(signal)[4]
+        step = transform.points(np.array([[x[500], y[500]]]))[0, 0]
+        read = renderer.shown(signal, CLEAN, transform)[renderer.layout.traces[4].lead]
+        rises = np.flatnonzero(np.diff((read > 500).astype(int)) == 1)
+        assert len(rises) == 1 and abs(rises[0] + 1 - step) < 1
+
+
+def test_blends_mix_signals_and_findings_alike(source):
+    from dataclasses import replace
+
+    soft = source.targets * 0.8 + 0.1
+    plain, mixed = (replace(source, augment=0.0, soft=soft, mixup=share) for share in (0.0, 0.6))
+    positions = np.arange(len(source))
+    one, two = (s.draw(positions, epoch=0, renderers=s.renderers()) for s in (plain, mixed))
+    changed = ~np.isclose(one.signals.numpy(), two.signals.numpy()).all(axis=(1, 2))
+    assert 0.4 < changed.mean() < 0.8
+    torch.testing.assert_close(two.soft, two.targets * 0.8 + 0.1)
+    assert torch.equal(one.targets[~changed], two.targets[~changed])
+    partial = (two.targets > 0) & (two.targets < 1)
+    assert partial.any() and torch.where(two.targets > 0.5, 1.0, 0.0).equal(one.targets)
