@@ -41,6 +41,7 @@ class PageSource:
         soft: what fixed teachers say of the records, float32 (len(rows), C).
         traced: whether batches say what the traces show.
         mixup: share of the samples that are blends of two records.
+        any_second: share of the pages whose columns begin at any second of the record.
     """
 
     store: RecordStore
@@ -55,6 +56,7 @@ class PageSource:
     soft: np.ndarray | None = None
     traced: bool = False
     mixup: float = 0.0
+    any_second: float = 0.0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -110,6 +112,10 @@ class PageSource:
                renderers: tuple[Renderer, ...]) -> tuple[np.ndarray, np.ndarray | None]:
         """Draw the pages, uint8 (B, H, W), and say what their traces show, mV (B, 12, W), if that is wanted."""
         chosen = np.array([rng.integers(len(renderers)) if len(renderers) > 1 else 0 for rng in rngs])
+        if self.any_second > 0:
+            signals_uv = np.stack([
+                renderers[k].begun_elsewhere(signal, rng) if rng.random() < self.any_second else signal
+                for k, signal, rng in zip(chosen, signals_uv, rngs, strict=True)])
         pages = np.empty((len(signals_uv), renderers[0].height, renderers[0].width), np.uint8)
         for number in np.unique(chosen):
             mine = np.flatnonzero(chosen == number)

@@ -181,6 +181,8 @@ class TrainParams:
     """Folder of a checkpoint whose weights the training begins with; empty: random ones."""
     layouts: tuple[str, ...] = ()
     """Layouts of training pages, one drawn for each page; empty: the page's own."""
+    any_second: float = 0.0
+    """Share of the training pages whose columns begin at any second of the record, not where a cart's do."""
     wear: float = 0.0
     """Strength of what copying and finding leave on a page: blur, folds, noise, a slight slant; 0: none."""
     workers: int = 0
@@ -197,7 +199,8 @@ class TrainParams:
         for name in self.layouts:
             _check(name in LAYOUTS, "train.layouts", f"unknown layout {name!r}; known are {', '.join(LAYOUTS)}")
         _check(0 <= self.wear <= 2, "train.wear", "must lie in 0-2")
-        _check(0 <= self.mixup <= 1, "train.mixup", "must lie in 0-1")
+        for name in ("mixup", "any_second"):
+            _check(0 <= getattr(self, name) <= 1, f"train.{name}", "must lie in 0-1")
         _check(0 < self.page_scale_start <= 1, "train.page_scale_start", "must lie in 0-1, 0 excluded")
 
 

@@ -117,7 +117,8 @@ def _sources(store: RecordStore, params: TrainParams, page: PageParams, seed: in
     if params.shuffle_labels:
         targets = np.random.default_rng(seed).permutation(targets)
     return (PageSource(store, rows["train"], targets, page, params.augment, seed, params.layouts, params.wear, drawn,
-                       traced=drawn and params.lambda_trace > 0, mixup=params.mixup),
+                       traced=drawn and params.lambda_trace > 0, mixup=params.mixup,
+                       any_second=params.any_second),
             PageSource(store, rows["validate"], labels[rows["validate"]], page, 0.0, seed, drawn=drawn))
 
 

@@ -95,6 +95,28 @@ class Renderer:
             points.append(self.to_pixels(x_mm, box["baseline"] - style.gain * box["mm_per_mv"] / 1000 * values, style))
         return points
 
+    def begun_elsewhere(self, signal_uv: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return a signal whose page shows other seconds of the record: each column begins at any of its samples.
+
+        A cart's page shows a quarter of most leads, always the same one; a model that trains on all of them
+        sees four times as much. Leads of rhythm strips stay, as they are shown whole.
+
+        Args:
+            signal_uv: (12, samples); it is not changed.
+            rng: decides where the columns begin.
+        """
+        moved = signal_uv.copy()
+        kept = {box.lead for box in self.layout.traces[-len(self.layout.rhythm):]} if self.layout.rhythm else set()
+        starts: dict[float, int] = {}
+        for box in self._boxes[:len(self._boxes) - len(self.layout.rhythm)]:
+            first, stop, lead = int(box["first"]), int(box["stop"]), int(box["lead"])
+            if float(box["left"]) not in starts:
+                starts[float(box["left"])] = int(rng.integers(self.samples - (stop - first) + 1))
+            start = starts[float(box["left"])]
+            if lead not in kept:
+                moved[lead, first:stop] = signal_uv[lead, start:start + stop - first]
+        return moved
+
     def shown(self, signal_uv: np.ndarray, style: Style = CLEAN, transform: Transform | None = None) -> np.ndarray:
         """Return what a perfect digitiser would read: float32 (12, width), the µV that each lead's trace shows in
         each column of pixels, NaN where the page does not show the lead.

@@ -126,3 +126,26 @@ def test_blends_mix_signals_and_findings_alike(source):
     assert torch.equal(one.targets[~changed], two.targets[~changed])
     partial = (two.targets > 0) & (two.targets < 1)
     assert partial.any() and torch.where(two.targets > 0.5, 1.0, 0.0).equal(one.targets)
+
+
+@pytest.mark.parametrize("name", ["3x4+1R", "6x2", "12x1"])
+def test_columns_may_begin_at_any_second_of_the_record(name):
+    from ecg.paper.layout import fitted, layout
+    from ecg.paper.page import Renderer
+
+    arranged = fitted(layout(name), height_mm=128)
+    renderer = Renderer(arranged, height=96, width=192, px_per_mm=0.75, sampling_rate=100, samples=1000)
+    signal = np.tile(np.arange(1000, dtype=np.float32), (12, 1))
+    moved = renderer.begun_elsewhere(signal, np.random.default_rng(1))
+    assert np.array_equal(signal, np.tile(np.arange(1000, dtype=np.float32), (12, 1)))
+    starts = {}
+    for box in arranged.traces[:12]:
+        begin = round(box.start * 100)
+        part = moved[box.lead, begin:begin + round(box.seconds * 100)]
+        assert (np.diff(part) == 1).all()
+        if not (arranged.rhythm and box.name == "II"):
+            starts.setdefault(box.left, set()).add(part[0] - begin)
+    assert all(len(of_column) == 1 for of_column in starts.values())
+    assert name == "12x1" or any(of_column != {0} for of_column in starts.values())
+    if arranged.rhythm:
+        assert np.array_equal(moved[1], signal[1])
