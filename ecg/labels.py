@@ -1,14 +1,24 @@
 """Label schemes: from a data set's own statements to the findings that a model learns."""
 
 import ast
-import csv
+import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from ecg.tables import read_table
 
 PTBXL_SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 """PTB-XL's five diagnostic superclasses, in the order of its paper (Wagner et al. 2020)."""
+
+PTBXL_SETS = {"superclass": ("diagnostic", "diagnostic_class"), "subclass": ("diagnostic", "diagnostic_subclass"),
+              "diagnostic": ("diagnostic", ""), "form": ("form", ""), "rhythm": ("rhythm", ""), "all": ("", "")}
+"""For each set: the column that marks its statements, and the column of what they stand for; empty: all, themselves."""
+
+
+_PLAIN_CODE = re.compile(r"'([^'\\\\]+)': (\d{1,9}\.\d{1,9})")
+_PLAIN_CODES = re.compile(rf"\{{{_PLAIN_CODE.pattern}(?:, {_PLAIN_CODE.pattern})*\}}")
 
 
 @dataclass(frozen=True)
@@ -32,28 +42,91 @@ class LabelScheme:
         return Counter(statement for statement in statements if statement not in self.findings)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one record's statements come to: its kept findings, what is left aside, and whether it has any finding."""
+
+    kept: tuple[str, ...]
+    aside: tuple[str, ...]
+    labelled: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A scheme of which the findings `names` are kept; counts what it meets and does not keep.
+
+    Raises:
+        ValueError: one of `names` is no finding of the scheme.
+    """
+
+    scheme: LabelScheme
+    names: tuple[str, ...]
+    where: str
+    """The scheme's name in messages."""
+    left_aside: Counter = field(default_factory=Counter)
+    """Statements that the scheme does not know, and findings that are not kept."""
+
+    def __post_init__(self) -> None:
+        strange = [name for name in self.names if name not in self.scheme.names]
+        if strange:
+            raise ValueError(f"ingest.labels: {strange[0]!r} is no {self.where} ({', '.join(self.scheme.names)})")
+
+    def read(self, statements: Iterable[str]) -> tuple[str, ...]:
+        """Return one record's kept findings, in the order of `names`."""
+        return self.count(self.sort(statements)).kept
+
+    def sort(self, statements: Iterable[str]) -> Reading:
+        """Say what statements come to, and count nothing."""
+        statements = tuple(statements)
+        found = self.scheme.apply(statements)
+        aside = (*self.scheme.unknown(statements).elements(), *(name for name in found if name not in self.names))
+        return Reading(tuple(name for name in self.names if name in found), aside, bool(found))
+
+    def count(self, reading: Reading) -> Reading:
+        """Count what a record leaves aside."""
+        if reading.aside:
+            self.left_aside.update(reading.aside)
+        return reading
+
+    @property
+    def unknown(self) -> dict[str, int]:
+        """`left_aside`, sorted."""
+        return dict(sorted(self.left_aside.items()))
+
+
+def choose(scheme: LabelScheme, names: tuple[str, ...], where: str) -> Choice:
+    """Keep the findings `names` of a scheme, or all of them when `names` is empty."""
+    return Choice(scheme, names or scheme.names, where)
+
+
 def plain_scheme(names: Iterable[str]) -> LabelScheme:
     """The scheme whose statements are the findings themselves."""
     names = tuple(names)
     return LabelScheme(names, {name: name for name in names})
 
 
-def ptbxl_superclasses(path: Path) -> LabelScheme:
-    """Read PTB-XL's superclasses from its scp_statements.csv.
+def ptbxl_scheme(path: Path, label_set: str = "superclass") -> LabelScheme:
+    """Read one of PTB-XL's sets of findings from its scp_statements.csv, as its benchmark has them.
 
-    A statement stands for its `diagnostic_class` where `diagnostic` is 1, whatever its likelihood in a
-    record, as in the official benchmark (Strodthoff et al. 2021, task "superdiagnostic").
+    A statement stands for itself, or for its class, in the sets whose column marks it with 1, whatever its
+    likelihood in a record (Strodthoff et al. 2021, table II).
+
+    Args:
+        path: scp_statements.csv.
+        label_set: a key of `PTBXL_SETS`: the superclasses in their usual order, the others as the file has them.
 
     Raises:
         ValueError: no such file, or a column is missing.
     """
-    rows = read_table(path, required=("diagnostic", "diagnostic_class"))
+    column, naming = PTBXL_SETS[label_set]
+    rows = read_table(path, required=("diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass"))
     findings = {}
     for row in rows:
         statement = next(iter(row.values()))
-        diagnostic = row["diagnostic"].strip() in ("1", "1.0")
-        findings[statement] = row["diagnostic_class"].strip() if diagnostic else ""
-    return LabelScheme(PTBXL_SUPERCLASSES, findings)
+        marked = not column or row[column].strip() in ("1", "1.0")
+        findings[statement] = (row[naming].strip() if naming else statement) if marked else ""
+    names = PTBXL_SUPERCLASSES if label_set == "superclass" else tuple(dict.fromkeys(filter(None, findings.values())))
+    return LabelScheme(names, findings)
 
 
 def parse_scp_codes(text: str) -> dict[str, float]:
@@ -62,6 +135,8 @@ def parse_scp_codes(text: str) -> dict[str, float]:
     Raises:
         ValueError: the cell holds something else.
     """
+    if _PLAIN_CODES.fullmatch(text):  # what the file holds; a tenth of the time of Python's parser
+        return {code: float(likelihood) for code, likelihood in _PLAIN_CODE.findall(text)}
     try:
         codes = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -69,28 +144,3 @@ def parse_scp_codes(text: str) -> dict[str, float]:
     if not isinstance(codes, dict) or not all(isinstance(code, str) for code in codes):
         raise ValueError(f"scp_codes is {text[:60]!r}, not a dict of statements")
     return codes
-
-
-def read_table(path: Path, *, required: tuple[str, ...]) -> list[dict[str, str]]:
-    """Read a CSV file with a header line, every cell as text.
-
-    Raises:
-        ValueError: no such file, not UTF-8, no rows, a missing column, or a row of another length.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; is the folder of the data right (ingest.data)?") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from None
-    missing = [name for name in required if name not in (reader.fieldnames or ())]
-    if missing:
-        raise ValueError(f"{path}: no column {', '.join(missing)}; it needs {', '.join(required)}")
-    if not rows:
-        raise ValueError(f"{path}: holds no rows below its header")
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise ValueError(f"{path}: row {number} has another number of cells than the header")
-    return rows

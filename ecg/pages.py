@@ -5,8 +5,9 @@
 captures and the geometry of the canonical page.
 """
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ class PageSet:
     """Geometry: the values of params.yaml's section `page`."""
     digest: str
     data_digest: str
+    made_with: dict = field(default_factory=dict)
+    """The parameters of the steps up to these pages; empty for pages of an earlier version."""
 
     @classmethod
     def open(cls, path: Path | str) -> "PageSet":
@@ -39,7 +42,7 @@ class PageSet:
         meta = _read_meta(path)
         index = pd.read_parquet(path / "index.parquet")
         pages = cls(path, index, tuple(meta["label_names"]), tuple(meta["captures"]), meta["page"], meta["digest"],
-                    meta["data_digest"])
+                    meta["data_digest"], meta.get("made_with", {}))
         for capture in pages.captures:
             pages.array(capture)
         return pages
@@ -55,6 +58,24 @@ class PageSet:
             raise ValueError(f"{self.path}/{capture}.npy: {array.dtype} {array.shape}, but index and pages.json say "
                              f"uint8 {expected}; render again")
         return array
+
+
+    def refuse_changed(self) -> None:
+        """Hash the pages and their table again.
+
+        Raises:
+            ValueError: they are not what pages.json says.
+        """
+        hashes = [hashlib.sha256(np.ascontiguousarray(self.array(capture))).hexdigest() for capture in self.captures]
+        if digest_of(hashes, self.index, self.captures, self.page) != self.digest:
+            raise ValueError(f"{self.path}: the pages or their index are not those that pages.json describes (digest); "
+                             "render again")
+
+
+def digest_of(hashes: list[str], index: pd.DataFrame, captures: tuple[str, ...], page: dict) -> str:
+    """Hash what a model is measured on: the hash of each capture's pages, and their table."""
+    parts = json.dumps([hashes, captures, page, index.to_csv(index=False)])
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def _read_meta(path: Path) -> dict:

@@ -19,9 +19,13 @@ REASONS = {
     "too_short": "the record lasts less than a second",
     "missing_samples": "a sample is missing or not finite",
     "flat": "no lead carries a signal",
+    "unreadable_picture": "the picture of the page cannot be decoded, or is too large",
     "overflow": "the signal leaves the range of 16 bits at 1 µV",
 }
 """The words of `BadRecord.reason`, and what each means."""
+
+NO_SIGNAL = "no_signal"
+"""Flag of a record that has a picture of its page alone: its signal is zero and stands for none."""
 
 FLAT_MV = 0.002
 """A lead whose values span no more than this, two steps of the store, carries no signal."""

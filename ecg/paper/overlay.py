@@ -47,6 +47,34 @@ def overlay(image: np.ndarray, located: "Located") -> np.ndarray:
     return out
 
 
+def straight_crop(image: np.ndarray, located: "Located", *, px_per_mm: float, margin_mm: float = 8.0) -> np.ndarray:
+    """Draw the block of traces straight, with the paper around it, for people to look at.
+
+    Args:
+        image: uint8, grey (H, W) or RGB (H, W, 3), the one that was located.
+        located: what `to_canonical` returned for it.
+        px_per_mm: of what is drawn.
+        margin_mm: of the paper on each side; calibration pulses stand there.
+
+    Returns:
+        uint8, grey or RGB like `image`; white where the picture ends.
+    """
+    # A picture that is finer is scaled down first: the warp itself takes single pixels and would break thin lines.
+    shrink = min(1.0, px_per_mm / located.px_per_mm_found)
+    if shrink < 0.8:
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    else:
+        shrink = 1.0
+    width_mm, height_mm = map_points(located.homography, located.corners[2])
+    # Ours: pixel centres at halves; cv2's: at whole numbers.
+    to_ours = np.array([[1 / shrink, 0, 0.5 / shrink], [0, 1 / shrink, 0.5 / shrink], [0, 0, 1]])
+    to_drawn = np.array([[px_per_mm, 0, margin_mm * px_per_mm - 0.5], [0, px_per_mm, margin_mm * px_per_mm - 0.5],
+                         [0, 0, 1]])
+    size = tuple(round((side + 2 * margin_mm) * px_per_mm) for side in (width_mm, height_mm))
+    return cv2.warpPerspective(image, to_drawn @ located.homography @ to_ours, size, flags=cv2.INTER_LINEAR,
+                               borderMode=cv2.BORDER_CONSTANT, borderValue=(255, 255, 255))
+
+
 def _line(out: np.ndarray, points: np.ndarray, colour: tuple[int, int, int], thick: int) -> None:
     # cv2's pixel centres lie at whole numbers, ours at halves.
     fixed = np.round((np.clip(points, -1e4, 1e5) - 0.5) * (1 << _SUBPIXELS)).astype(np.int32)

@@ -1,12 +1,12 @@
 """Pictures of pages as files of the kinds that people send: PNG, JPEG, TIFF, PDF."""
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ecg.files import write_whole
 from ecg.paper.png import IndexedPage, encode_png
 
 FORMATS = {"png": "PNG", "jpg": "JPEG", "tiff": "TIFF", "pdf": "PDF"}
@@ -29,9 +29,7 @@ def write_picture(path: Path | str, image: np.ndarray | IndexedPage, *, dpi: flo
     ending = path.suffix.lower().lstrip(".")
     if ending not in FORMATS:
         raise ValueError(f"{path}: a picture ends in one of {', '.join(FORMATS)}")
-    scratch = path.with_name(f".{path.name}.writing")
-    scratch.write_bytes(encode_png(image) if ending == "png" else _encode(image, FORMATS[ending], dpi, quality))
-    os.replace(scratch, path)
+    write_whole(path, encode_png(image) if ending == "png" else _encode(image, FORMATS[ending], dpi, quality))
 
 
 def _encode(image: np.ndarray | IndexedPage, kind: str, dpi: float, quality: int) -> bytes:

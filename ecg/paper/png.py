@@ -1,6 +1,5 @@
 """PNG files of pages, fast: an indexed page has few colours, and most of its rows repeat the row above."""
 
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,8 @@ import cv2
 import numpy as np
 from isal import isal_zlib
 from numba import njit
+
+from ecg.files import write_whole
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FILTER_UP = 2
@@ -65,10 +66,7 @@ def write_png(path: Path | str, image: np.ndarray | IndexedPage) -> None:
     Raises:
         ValueError: another shape or dtype.
     """
-    path = Path(path)
-    scratch = path.with_name(f".{path.name}.tmp")
-    scratch.write_bytes(encode_png(image))
-    os.replace(scratch, path)
+    write_whole(path, encode_png(image))
 
 
 def encode_png(image: np.ndarray | IndexedPage) -> bytes:

@@ -2,14 +2,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg.labels import PTBXL_SUPERCLASSES, parse_scp_codes, plain_scheme, ptbxl_superclasses, read_table
+from ecg.labels import PTBXL_SUPERCLASSES, parse_scp_codes, plain_scheme, ptbxl_scheme
+from ecg.tables import read_table
 from tests.ecg.archives import SCP_STATEMENTS
+
+LABEL_SETS = [("superclass", PTBXL_SUPERCLASSES), ("subclass", ("NORM", "IMI", "STTC", "CRBBB", "LVH")),
+              ("diagnostic", ("NORM", "IMI", "NDT", "CRBBB", "LVH")), ("form", ("NDT", "LVOLT")), ("rhythm", ("SR",)),
+              ("all", ("NORM", "IMI", "NDT", "CRBBB", "LVH", "SR", "LVOLT"))]
 
 
 @pytest.fixture
 def scheme(tmp_path):
     (tmp_path / "scp.csv").write_text(SCP_STATEMENTS)
-    return ptbxl_superclasses(tmp_path / "scp.csv")
+    return ptbxl_scheme(tmp_path / "scp.csv")
 
 
 def test_superclasses_come_from_diagnostic_statements_in_the_fixed_order(scheme):
@@ -20,6 +25,14 @@ def test_superclasses_come_from_diagnostic_statements_in_the_fixed_order(scheme)
 def test_statements_that_are_no_diagnosis_give_no_finding_but_are_known(scheme):
     assert scheme.apply(["SR", "LVOLT"]) == ()
     assert not scheme.unknown(["SR", "LVOLT"])
+
+
+@pytest.mark.parametrize(("label_set", "names"), LABEL_SETS)
+def test_every_set_of_the_benchmark_has_its_findings(tmp_path, label_set, names):
+    (tmp_path / "scp.csv").write_text(SCP_STATEMENTS)
+    scheme = ptbxl_scheme(tmp_path / "scp.csv", label_set)
+    assert scheme.names == names
+    assert scheme.apply(scheme.findings) == names and not scheme.unknown(scheme.findings)
 
 
 def test_unknown_statements_are_counted(scheme):

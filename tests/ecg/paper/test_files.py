@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ecg.paper import files
+from ecg.paper import limits
 from ecg.paper.files import read_image, read_image_bytes
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
@@ -63,7 +63,7 @@ def test_too_many_pixels_are_refused_from_the_header(size):
 
 
 def test_too_many_bytes_are_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MAX_BYTES", 1000)
+    monkeypatch.setattr(limits, "MAX_BYTES", 1000)
     (tmp_path / "large.png").write_bytes(b"x" * 1001)
     with pytest.raises(ValueError, match="large.png: .* MB, the limit is"):
         read_image(tmp_path / "large.png")
