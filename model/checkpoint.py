@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
 
 from model.baselines import Network, build
-from model.params import ModelParams, PageParams, from_dict
+from model.params import ModelParams, PageParams
+from model.typed import from_dict
 
 SCHEMA_VERSION = 1
 
@@ -75,32 +75,6 @@ def read_json(path: Path, *, made_by: str) -> dict:
         raise ValueError(f"{path}: no such file; make it with '{made_by}'") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not valid JSON ({error}); make it again with '{made_by}'") from None
-
-
-def save_state(path: Path, state: dict) -> None:
-    """Write the whole state of a training, atomically: a kill leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".writing")
-    with open(scratch, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
-
-
-def load_state(path: Path) -> dict | None:
-    """Read what `save_state` wrote; None when there is nothing yet.
-
-    Raises:
-        ValueError: the file is no training state.
-    """
-    if not path.exists():
-        return None
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path}: not a training state ({_first_line(error)}); delete it, or train "
-                         "without --resume") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -7,23 +7,25 @@ from model.metrics import cumulative
 MOST_POINTS = 200
 
 
-def roc_points(score: np.ndarray, truth: np.ndarray, *, most: int = MOST_POINTS) -> np.ndarray:
+def roc_points(score: np.ndarray, truth: np.ndarray, *, most: int = MOST_POINTS, levels: bool = False) -> np.ndarray:
     """Return (false positive rate, true positive rate) from (0, 0) to (1, 1), at most `most` points of them.
 
     Args:
         score: float (N,).
         truth: 0/1 (N,).
         most: points kept; they are spread evenly along the curve.
+        levels: say at which threshold each point lies, as a third column; that of (0, 0) is 1.
 
     Returns:
-        Float64 (P, 2); (0, 2) when the class has no positives or no negatives.
+        Float64 (P, 2 or 3), without rows when the class has no positives or no negatives.
     """
     hit, called = _counts(score, truth)
     miss = called - hit
     if not hit[-1] or not miss[-1]:
-        return np.empty((0, 2))
-    points = np.vstack([[0.0, 0.0], np.column_stack([miss / miss[-1], hit / hit[-1]])])
-    return _thin(_without_collinear(points), most)
+        return np.empty((0, 2 + levels))
+    at = np.append(1.0, np.unique(score)[::-1])
+    points = np.column_stack([np.append(0.0, miss / miss[-1]), np.append(0.0, hit / hit[-1]), at])
+    return _thin(_without_collinear(points), most)[:, :2 + levels]
 
 
 def pr_points(score: np.ndarray, truth: np.ndarray, *, most: int = MOST_POINTS) -> np.ndarray:
@@ -54,6 +56,6 @@ def _thin(points: np.ndarray, most: int) -> np.ndarray:
     """Keep the ends and, between them, the points nearest to even spacing along the curve."""
     if len(points) <= most:
         return points
-    along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(points, axis=0)).sum(axis=1))])
+    along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(points[:, :2], axis=0)).sum(axis=1))])
     keep = np.searchsorted(along, np.linspace(0, along[-1], most))
     return points[np.unique(np.concatenate([[0], keep[1:-1], [len(points) - 1]]))]

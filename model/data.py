@@ -7,6 +7,7 @@ again, whatever the number of threads.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -42,6 +43,8 @@ class PageSource:
         traced: whether batches say what the traces show.
         mixup: share of the samples that are blends of two records.
         any_second: share of the pages whose columns begin at any second of the record.
+        sampling: `uniform`, every record once an epoch; `patient`, one record of each patient; `balanced`, as many
+            draws as records, a record the likelier the rarer its rarest finding.
     """
 
     store: RecordStore
@@ -57,24 +60,60 @@ class PageSource:
     traced: bool = False
     mixup: float = 0.0
     any_second: float = 0.0
+    sampling: str = "uniform"
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batches(self, *, batch_size: int, epoch: int, scale: float = 1.0, workers: int = 0) -> Iterator[Batch]:
+    @cached_property
+    def epoch_length(self) -> int:
+        """Samples of an epoch."""
+        return len(np.unique(self._patients)) if self.sampling == "patient" else len(self)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the positions of an epoch's samples, in their order."""
+        rng = np.random.default_rng([self.seed, epoch])
+        order = rng.permutation(len(self))
+        if self.sampling == "patient":
+            return order[np.sort(np.unique(self._patients[order], return_index=True)[1])]
+        if self.sampling == "balanced":
+            return rng.choice(len(self), size=len(self), p=self._weights)
+        return order
+
+    @property
+    def _patients(self) -> np.ndarray:
+        return self.store.table["patient"].to_numpy()[self.rows]
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        rarity = 1 / np.maximum(self.targets.mean(axis=0), 1 / len(self))
+        weights = np.where(self.targets > 0, rarity, 1.0).max(axis=1)
+        return weights / weights.sum()
+
+    def batches(self, *, batch_size: int, epoch: int, scale: float = 1.0, workers: int = 0, start: int = 0,
+                part: tuple[int, int] = (0, 1), pinned: bool = False) -> Iterator[Batch]:
         """Yield one epoch in a fresh order; a last incomplete batch is left to the next epoch's order.
 
         Args:
-            batch_size: pages in a batch.
+            batch_size: pages in a batch, of all processes together.
             epoch: decides order and augmentation, with the seed.
             scale: share of the page's resolution.
             workers: threads that draw ahead of the consumer; the kernel runs without the interpreter lock.
+            start: batches to leave out, those of an epoch that was interrupted.
+            part: this process and how many there are; each draws its part of every batch.
+            pinned: put batches into page-locked memory, from which a GPU fetches them by itself.
         """
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self))
+        order, (mine, parts) = self.order(epoch), part
         batch_size = min(batch_size, len(order))
-        chunks = [order[i:i + batch_size] for i in range(0, len(order) - batch_size + 1, batch_size)]
+        chunks = [order[i:i + batch_size][batch_size * mine // parts:batch_size * (mine + 1) // parts]
+                  for i in range(start * batch_size, len(order) - batch_size + 1, batch_size)]
         renderers = self.renderers(scale)
-        return _ahead(chunks, lambda chunk: self.draw(chunk, epoch=epoch, renderers=renderers), workers)
+
+        def drawn(chunk: np.ndarray) -> Batch:
+            batch = self.draw(chunk, epoch=epoch, renderers=renderers)
+            return Batch(*(None if x is None else x.pin_memory() for x in batch)) if pinned else batch
+
+        return _ahead(chunks, drawn, workers)
 
     def draw(self, positions: np.ndarray, *, epoch: int, renderers: tuple[Renderer, ...]) -> Batch:
         """Draw the samples at `positions` (into `rows`) as they look in `epoch`, each by one of the renderers."""

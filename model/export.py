@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from ecg.files import write_whole
 from model.inference import predict_pages
 from model.network import PageReader, VizECGNet
 
@@ -39,11 +40,12 @@ def export_reader(net: VizECGNet, meta: dict) -> ExportedProgram:
 def save_reader(program: ExportedProgram, path: Path) -> None:
     """Write a program as .pt2, under its name only once it is whole."""
     # Through memory, because torch writes the file's own name into it: the same program has the same bytes anywhere.
+    # And without the places in this machine's files that each operation came from.
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
     whole = io.BytesIO()
     torch.export.save(program, whole)
-    scratch = path.with_name(f".{path.name}.writing")
-    scratch.write_bytes(whole.getvalue())
-    scratch.replace(path)
+    write_whole(path, whole.getvalue())
 
 
 def load_reader(path: Path) -> Reader:

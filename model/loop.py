@@ -1,23 +1,37 @@
-"""The training loop: one process, autocast, warm-up and cosine, averaged weights, resume."""
+"""The training loop, the same for one process and for many: autocast, warm-up and cosine, averaged weights, resume.
 
+A batch is `train.batch_size` records at any number of processes; each takes its part of every batch, so that losses
+and the schedule do not depend on how many there are.
+"""
+
+import contextlib
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.baselines import Network
-from model.checkpoint import load_state, save_state
+from model.clock import PHASES, Clock, Profile, gpu_memory
 from model.data import PageSource, page_scale
+from model.distributed import PREEMPTED, World, synced
 from model.inference import predict_batches
 from model.metrics import auroc
 from model.params import TrainParams
-from model.task import Batch, DistillationTask
+from model.states import States
+from model.task import Batch, DistillationTask, StepResult
+
+
+class Preempted(SystemExit):
+    """The training was asked to stop; its state is written. Ends the process with `PREEMPTED`, and can be resumed."""
 
 
 @dataclass(frozen=True)
@@ -34,62 +48,145 @@ class Trainer:
     Args:
         net: the network; it is trained in place.
         train: the training records.
-        validate: the records on which the image stream is watched; they choose nothing.
+        validate: the records on which the image stream is watched; they may end the training early (`patience`) and
+            choose nothing else.
         params: the optimisation.
         seed: of weights' dropout and of the data.
-        state: file of the whole state; None keeps none. An existing file is resumed from.
+        states: where the whole state is kept; None keeps none. The newest is resumed from.
         signature: what the run depends on; a state with another signature is refused.
+        world: the processes that train together.
+        say: takes a line that the user should see.
+        trace: file for what the profiler sees of `train.profile` steps; None, or no such steps: it is off.
+
+    Raises:
+        ValueError: the batch cannot be shared out among the processes; a state is of another run.
     """
 
     def __init__(self, net: Network, *, train: PageSource, validate: PageSource, params: TrainParams, seed: int,
-                 state: Path | None, signature: str):
-        self.params, self.train, self.validate, self.state, self.signature = params, train, validate, state, signature
-        torch.manual_seed(seed)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.task = DistillationTask(net, params).to(self.device, memory_format=torch.channels_last)
+                 states: States | None, signature: str, world: World = World(),  # noqa: B008 (frozen)
+                 say: Callable[[str], None] = print, trace: Path | None = None):
+        self.params, self.train, self.validate, self.world, self.say = params, train, validate, world, say
+        self.states, self.signature = states, signature
+        torch.manual_seed(seed + 1_000_003 * world.rank)
+        if params.deterministic:
+            torch.use_deterministic_algorithms(True)
+        self.device = world.device
+        self.task = DistillationTask(synced(net, world), params).to(self.device, memory_format=torch.channels_last)
+        self.wrapped = self._wrapped()
         self.dtype = autocast_dtype(params.precision, self.device)
-        self.steps_per_epoch = max(1, len(train) // params.batch_size)
+        self.batch_size = _shared(min(params.batch_size, train.epoch_length), params, world)
+        self.steps_per_epoch = train.epoch_length // self.batch_size
         self.optimizer = torch.optim.AdamW(_decay_groups(net, params.weight_decay), lr=params.learning_rate,
                                            betas=(0.9, 0.98), fused=True)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self.average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(params.ema)) if params.ema else None
         self.history: list[dict] = []
+        self.step, self.sums = 0, {}
+        # A signal comes at any moment, and each process must stop after the same step: what one was asked becomes what
+        # all do where they agree on it, once a step.
+        self.asked = self.stopping = False
+        self.saved_at = time.monotonic()
+        self.profile = Profile(params.profile, trace) if params.profile and trace else None
         self._resume()
 
+    @property
+    def done(self) -> int:
+        """Steps that lie behind."""
+        return len(self.history) * self.steps_per_epoch + self.step
+
     def run(self, *, on_step: Callable[[dict], None], on_epoch: Callable[[dict], None]) -> Trained:
-        """Train the epochs that are left; the callbacks get plain values for progress and tracking."""
-        for epoch in range(len(self.history), self.params.epochs):
-            self.history.append(self._epoch(epoch, on_step))
-            on_epoch(self.history[-1])
-            if self.state and ((epoch + 1) % self.params.checkpoint_every == 0 or epoch + 1 == self.params.epochs):
+        """Train the epochs that are left; the callbacks get plain values for progress and tracking.
+
+        Raises:
+            Preempted: SIGTERM came, with which clusters announce that they take a machine back; the step was ended
+                and the state written.
+        """
+        with self._ending_on_sigterm():
+            return self._run(on_step, on_epoch)
+
+    def _run(self, on_step: Callable[[dict], None], on_epoch: Callable[[dict], None]) -> Trained:
+        while len(self.history) < self.params.epochs and not self._tired():
+            row = self._epoch(len(self.history), on_step)
+            self.history.append(row)
+            self.step, self.sums = 0, {}
+            on_epoch(row)
+            if len(self.history) % self.params.checkpoint_every == 0 or len(self.history) == self.params.epochs:
                 self._save()
+        if self.profile:
+            self.profile.end()
         return Trained(self.shipped(), self.history)
+
+    @contextlib.contextmanager
+    def _ending_on_sigterm(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Only a main thread may listen; whoever runs a training elsewhere ends it by its own means.
+            return
+
+        def stop(*_) -> None:
+            self.asked = True
+
+        after = signal.signal(signal.SIGTERM, stop)
+        try:
+            yield
+        except Preempted:
+            after = stop  # It ends by itself now, and a launcher that passes the signal on must not cut that short.
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, after)
 
     def shipped(self) -> Network:
         """Return the weights that are evaluated and shipped: the average where there is one."""
         return self.average.module if self.average else self.task.net
 
     def _epoch(self, epoch: int, on_step: Callable[[dict], None]) -> dict:
-        p, started = self.params, time.monotonic()
+        p = self.params
         scale = page_scale(epoch, epochs=p.epochs, start=p.page_scale_start, full_from=p.full_scale_from)
-        sums: dict[str, float] = {}
         self.task.train()
-        batches = self.train.batches(batch_size=p.batch_size, epoch=epoch, scale=scale, workers=p.workers)
-        for step, batch in enumerate(batches):
-            values = self._step(batch)
-            sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
-            on_step({"epoch": epoch + 1, "step": step + 1, "steps": self.steps_per_epoch, **values})
-        seconds = time.monotonic() - started
-        row = {name: value / (step + 1) for name, value in sums.items()}
-        return {"epoch": epoch + 1, **row, "page_scale": scale, "learning_rate": self.schedule.get_last_lr()[0],
-                "images_per_second": (step + 1) * p.batch_size / seconds, "seconds": seconds,
+        batches = self.train.batches(batch_size=self.batch_size, epoch=epoch, scale=scale, workers=p.workers,
+                                     start=self.step, part=(self.world.rank, self.world.size),
+                                     pinned=self.device.type == "cuda")
+        clock = Clock(self.device)
+        for batch in batches:
+            clock.lap("data")
+            values = self._step(batch, clock)
+            self.step += 1
+            self.sums = {name: self.sums.get(name, 0.0) + value
+                         for name, value in {**values, **clock.spent()}.items()}
+            if self.profile:
+                self.profile.step()
+            on_step({"epoch": epoch + 1, "step": self.step, "steps": self.steps_per_epoch, **values})
+            if self.stopping or self._due():
+                self._save()
+            if self.stopping:
+                self.say("stopped as asked, the state is written: --resume goes on")
+                raise Preempted(PREEMPTED)
+        return self._row(epoch, scale)
+
+    def _row(self, epoch: int, scale: float) -> dict:
+        """What history says of an epoch: mean losses, the rate, where the time went, and how well it reads."""
+        spent = {name: self.sums[f"seconds_{name}"] for name in PHASES}
+        seconds = sum(spent.values())
+        return {"epoch": epoch + 1, **{name: value / self.step for name, value in self.sums.items()
+                                       if not name.startswith("seconds_")}, "page_scale": scale,
+                "learning_rate": self.schedule.get_last_lr()[0],
+                "images_per_second": self.step * self.batch_size / seconds, "seconds": seconds,
+                **{f"seconds_{name}": value for name, value in spent.items()}, **gpu_memory(self.device),
                 "validate_auroc": self._watch()}
 
-    def _step(self, batch: Batch) -> dict[str, float]:
-        batch = Batch(*(None if part is None else part.to(self.device, non_blocking=True) for part in batch))
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            result = self.task(batch)
-        result.loss.backward()
+    def _step(self, batch: Batch, clock: Clock) -> dict[str, float]:
+        values: dict[str, torch.Tensor] = {}
+        pieces = _pieces(batch, self.params.accumulate)
+        for number, piece in enumerate(pieces, start=1):
+            piece = Batch(*(None if part is None else part.to(self.device, non_blocking=True) for part in piece))
+            quiet = self.world.size > 1 and number < len(pieces)
+            with self.wrapped.no_sync() if quiet else contextlib.nullcontext():
+                with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+                    result = self._forward(piece)
+                clock.lap("forward")
+                (result.loss / len(pieces)).backward()
+                clock.lap("backward")
+            for name, value in {"loss": result.loss.detach(), **result.parts}.items():
+                values[name] = values.get(name, 0) + value / len(pieces)
         norm = nn.utils.clip_grad_norm_(self.task.parameters(), self.params.grad_clip)
         if not torch.isfinite(norm):
             raise ValueError(f"train.learning_rate: the loss ran away in epoch {len(self.history) + 1}; lower it")
@@ -98,7 +195,46 @@ class Trainer:
         self.schedule.step()
         if self.average:
             self._average()
-        return {"loss": result.loss.item(), **{name: value.item() for name, value in result.parts.items()}}
+        agreed = self._agree(values)
+        clock.lap("optimizer")
+        return agreed
+
+    def _forward(self, batch: Batch) -> StepResult:
+        """One forward pass, compiled where that is wanted and works."""
+        if self.compiled is not None:
+            try:
+                return self.compiled(batch)
+            except Exception as error:
+                # What a compiler lacks (a C++ toolchain, an operator) surfaces as a dozen types.
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+                self.say(f"train.compile: goes on without, the compiler failed ({reason})")
+                self.compiled = None
+        return self.wrapped(batch)
+
+    def _agree(self, values: dict[str, torch.Tensor]) -> dict[str, float]:
+        """Return the values' mean over the processes, in one exchange with the wish to stop of any of them."""
+        numbers = torch.stack([*(value.float() for value in values.values()),
+                               torch.tensor(float(self.asked), device=self.device)])
+        *means, stopping = self.world.total(numbers).tolist()
+        self.stopping = stopping > 0
+        return {name: mean / self.world.size for name, mean in zip(values, means, strict=True)}
+
+    def _due(self) -> bool:
+        """Whether it is time for a state; the first process's clock decides for all."""
+        p = self.params
+        by_steps = bool(p.save_steps) and self.done % p.save_steps == 0
+        if self.states is None or not p.save_minutes:
+            return by_steps
+        if self.world.size == 1 or self.step % 16 == 0:
+            late = time.monotonic() - self.saved_at > 60 * p.save_minutes
+            return self.world.from_leader(late) or by_steps
+        return by_steps
+
+    def _tired(self) -> bool:
+        """Whether validation has not improved for `patience` epochs."""
+        scores = [row["validate_auroc"] for row in self.history]
+        patience = self.params.patience
+        return bool(patience) and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
 
     def _average(self) -> None:
         """Move the average: a short memory at first, so that it does not drag the random start along."""
@@ -111,10 +247,12 @@ class Trainer:
     def _watch(self) -> float:
         """Return the macro AUROC on clean validation pages, of the weights to ship; VizECGNet reads the page alone."""
         renderers = self.validate.renderers()
-        chunks = np.array_split(np.arange(len(self.validate)), max(1, len(self.validate) // 64))
-        probabilities = predict_batches(
+        mine = np.arange(len(self.validate))[self.world.share(len(self.validate))]
+        chunks = np.array_split(mine, max(1, len(mine) // 64)) if len(mine) else []
+        read = predict_batches(
             self.shipped(), (self.validate.draw(chunk, epoch=0, renderers=renderers) for chunk in chunks),
-            device=self.device)
+            device=self.device) if len(mine) else np.empty((0, self.validate.targets.shape[1]), np.float32)
+        probabilities = np.concatenate(self.world.gather(read))
         scores = [auroc(self.validate.targets[:, c], probabilities[:, c]) for c in range(probabilities.shape[1])]
         return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
 
@@ -125,27 +263,70 @@ class Trainer:
             return (step + 1) / rising
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, total - rising))))
 
+    def _wrapped(self) -> nn.Module:
+        """The step as it is called: among several processes with the exchange of gradients around it."""
+        wrapped = self.task
+        if self.world.size > 1:
+            wrapped = DistributedDataParallel(self.task, forward_sync_buffers=False)
+        self.compiled = torch.compile(wrapped) if self.params.compile else None
+        return wrapped
+
     def _save(self) -> None:
-        save_state(self.state, {
-            "signature": self.signature, "task": self.task.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "schedule_step": self.schedule.last_epoch, "history": self.history, "rng": torch.get_rng_state(),
-            "average": self.average.state_dict() if self.average else {}})
+        if self.states is None:
+            return
+        randomness = self.world.gather(_randomness(self.device))
+        if self.world.leads:
+            self.states.save({
+                "signature": self.signature, "task": self.task.state_dict(), "optimizer": self.optimizer.state_dict(),
+                "schedule_step": self.schedule.last_epoch, "history": self.history, "step": self.step,
+                "sums": self.sums, "randomness": randomness,
+                "average": self.average.state_dict() if self.average else {}}, step=self.done)
+        self.saved_at = time.monotonic()
 
     def _resume(self) -> None:
-        saved = load_state(self.state) if self.state else None
+        saved = self.world.from_leader(self.states.latest() if self.states and self.world.leads else None)
         if saved is None:
             return
         if saved["signature"] != self.signature:
-            raise ValueError(f"{self.state}: belongs to a run with other parameters or data; delete it, or train "
-                             "without --resume")
+            raise ValueError(f"{self.states.folder}: holds the state of a run with other parameters or data; "
+                             "delete it, or train without --resume")
         self.task.load_state_dict(saved["task"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.last_epoch = saved["schedule_step"]
         self.schedule._last_lr = [group["lr"] for group in self.optimizer.param_groups]
         if self.average:
             self.average.load_state_dict(saved["average"])
-        self.history = saved["history"]
-        torch.set_rng_state(saved["rng"])
+        self.history, self.step, self.sums = saved["history"], saved["step"], saved["sums"]
+        # Where there are more processes than before, some begin with another's dropout; the weights are the same.
+        _set_randomness(saved["randomness"][self.world.rank % len(saved["randomness"])], self.device)
+
+
+def _shared(batch_size: int, params: TrainParams, world: World) -> int:
+    """Return the batch in a size that processes and accumulation share out evenly.
+
+    Raises:
+        ValueError: the declared one does not.
+    """
+    parts = world.size * params.accumulate
+    if params.batch_size % parts:
+        raise ValueError(f"train.batch_size: {params.batch_size} is no multiple of {world.size} processes times "
+                         f"train.accumulate {params.accumulate}")
+    return max(parts, batch_size - batch_size % parts)
+
+
+def _pieces(batch: Batch, count: int) -> list[Batch]:
+    parts = [[None] * count if part is None else part.chunk(count) for part in batch]
+    return [Batch(*piece) for piece in zip(*parts, strict=True)]
+
+
+def _randomness(device: torch.device) -> list[torch.Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+def _set_randomness(states: list[torch.Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda" and len(states) > 1:
+        torch.cuda.set_rng_state(states[1], device)
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""How well probabilities tell records apart: six figures per class, computed for many weightings at once.
+"""How well probabilities tell records apart: seven figures per class, computed for many weightings at once.
 
 Every function takes a matrix of record weights, shape (N, R): R is 1 with weights of one for the plain
 figure, or the number of bootstrap resamples, each column counting how often a record was drawn. A
@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-METRICS = ("auroc", "auprc", "f1", "precision", "recall", "specificity")
+METRICS = ("auroc", "auprc", "f1", "precision", "recall", "specificity", "brier")
 BLOCK = 128
 """Resamples worked on at once: the cumulative sums of a few thousand records then stay in the cache."""
 
@@ -28,7 +28,7 @@ def class_metrics(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray, *,
         thresholds: (C,); a record is called positive when its score is at or above it.
 
     Returns:
-        Float64 (R, C, 6), the last axis in the order of `METRICS`; NaN where a class cannot be measured.
+        Float64 (R, C, 7), the last axis in the order of `METRICS`; NaN where a class cannot be measured.
     """
     truth = np.asarray(truth, bool)
     assert scores.shape == truth.shape and len(weights) == len(scores) and len(thresholds) == scores.shape[1]
@@ -38,12 +38,36 @@ def class_metrics(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray, *,
         w = np.ascontiguousarray(weights[:, block], dtype=np.float64)
         for c in range(scores.shape[1]):
             figures[block, c, :2] = np.stack(ranking(scores[:, c], truth[:, c], w), axis=-1)
-        figures[block, :, 2:] = np.stack(decisions(scores >= thresholds, truth, w), axis=-1)
+        figures[block, :, 2:6] = np.stack(decisions(scores >= thresholds, truth, w), axis=-1)
+        figures[block, :, 6] = weighted_mean((np.asarray(scores, np.float64) - truth) ** 2, w)
+    figures[..., 6][np.isnan(figures[..., 0])] = np.nan
     return figures
 
 
+def micro(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray, *, thresholds: np.ndarray) -> np.ndarray:
+    """Return the figures of all (record, class) pairs taken together, as if of one class; arguments as above.
+
+    Returns:
+        Float64 (R, 7).
+    """
+    pairs = np.repeat(weights, scores.shape[1], axis=0)
+    # A call is what its own class's threshold makes it.
+    called = (scores >= thresholds).reshape(-1, 1)
+    figures = class_metrics(scores.reshape(-1, 1), np.asarray(truth, bool).reshape(-1, 1), pairs,
+                            thresholds=np.array([0.5]))[:, 0]
+    figures[:, 2:6] = np.stack(decisions(called, np.asarray(truth, bool).reshape(-1, 1), pairs), axis=-1)[:, 0]
+    return figures
+
+
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean of values (N, K) under each weighting (N, R): (R, K), NaN where nothing has weight."""
+    total = weights.sum(axis=0)[:, None]
+    return _divide(weights.T @ np.asarray(values, np.float64), np.broadcast_to(total, (len(total), values.shape[1])),
+                   total > 0)
+
+
 def macro(figures: np.ndarray) -> np.ndarray:
-    """Average over the classes that can be measured: (..., C, 6) to (..., 6), NaN when none can."""
+    """Average over the classes that can be measured: (..., C, 7) to (..., 7), NaN when none can."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
         return np.nanmean(figures, axis=-2)
@@ -137,4 +161,4 @@ def choose_threshold(score: np.ndarray, truth: np.ndarray, *, rule: Literal["f1"
 
 
 def _divide(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> np.ndarray:
-    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=where)
+    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=np.broadcast_to(where, a.shape))

@@ -1,5 +1,8 @@
 """What a package is, and what it takes to believe the papers that come with it."""
 
+import hashlib
+import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -8,6 +11,9 @@ from model.reading import file_digest, read_meta
 
 FILES = ("model.pt2", "model.json", "sample.png", "sample.json")
 """The files of a package beside its archive."""
+VERSION_DIGITS = 12
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+"""What a model may be called: it names files and addresses."""
 
 
 def archive_of(package: Path) -> Path:
@@ -16,7 +22,10 @@ def archive_of(package: Path) -> Path:
     Raises:
         ValueError: the folder is no package, or its archive is missing.
     """
-    archive = package / f"{read_meta(package)['name']}.mar"
+    name = read_meta(package)["name"]
+    if not (isinstance(name, str) and re.fullmatch(NAME, name)):
+        raise ValueError(f"{package}/model.json: name is {name!r}, which names no file beside it; package again")
+    archive = package / f"{name}.mar"
     if not archive.is_file():
         raise ValueError(f"{archive}: no such file; package again")
     return archive
@@ -34,14 +43,34 @@ def package_digest(package: Path) -> str:
         raise ValueError(f"{error.filename}: no such file; package again") from None
 
 
+def description_digest(description: dict) -> str:
+    """Return the version of a package: a digest of all else that model.json says."""
+    rest = {name: value for name, value in description.items() if name != "version"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:VERSION_DIGITS]
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder in which a file lies elsewhere: what is checked must be what is shipped a moment later.
+
+    Raises:
+        ValueError: naming the link.
+    """
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            raise ValueError(f"{path}: is a link; put the file itself there (for DVC: cache.type copy)")
+
+
 def check_package(package: Path) -> dict:
     """Check that the parts of a package belong together; returns its model.json.
 
     Raises:
         ValueError: the program is not the one that model.json describes, or the archive holds other files than
-            lie beside it.
+            lie beside it; model.json was edited; a file is a link.
     """
+    refuse_links(package)
     meta = read_meta(package)
+    if description_digest(meta) != meta.get("version"):
+        raise ValueError(f"{package}/model.json: was changed after it was written (version); package again")
     if file_digest(package / "model.pt2") != meta["digest"]:
         raise ValueError(f"{package}/model.pt2: not the program that model.json describes (digest); package again")
     archive = archive_of(package)
@@ -87,6 +116,8 @@ def decided_on(evaluation: Path, decision: Path, *, checkpoint: str) -> dict:
     if decided.get("evaluation_digest") != evaluation_digest(evaluation):
         raise ValueError(f"{decision}/decision.json: is about another evaluation (evaluation_digest); "
                          "run 'vizecg gate' again")
+    if not isinstance(decided.get("rules"), list) or not isinstance(decided.get("params"), dict):
+        raise ValueError(f"{decision}/decision.json: no field rules or params; run 'vizecg gate' again")
     if not isinstance(decided.get("passed"), bool):
         raise ValueError(f"{decision}/decision.json: field passed is {decided.get('passed')!r}, not true or false; "
                          "run 'vizecg gate' again")

@@ -1,4 +1,4 @@
-"""The reading path, the only one: bytes of a page image in, findings out. Handler, client and package use it."""
+"""The reading path, the only one: a page image in, findings out. `file_reading` brings files of several pages to it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,9 +10,14 @@ from ecg.paper.files import read_image_bytes
 from ecg.paper.layout import layout
 from ecg.paper.locate import Located, to_canonical
 from model.checkpoint import read_json
+from model.conformal import named
+from model.evaluation import Certainty
+from model.explain import Explanation, explain, overlay
 from model.export import Reader, load_reader
 from model.inference import predict_pages
-from model.params import PageParams, from_dict
+from model.params import PageParams
+from model.refusal import Refusal
+from model.typed import from_dict
 
 SCHEMA_VERSION = 1
 DECIMALS = 6
@@ -29,6 +34,10 @@ class PageReading:
     reader: Reader
     meta: dict
     page: PageParams
+    certainty: Certainty | None = None
+    """Calibration and conformal bounds; None: packaged before there were any."""
+    refusal: Refusal | None = None
+    """What refuses pictures that show no ECG; None: as above."""
 
     @classmethod
     def open(cls, folder: Path | str) -> "PageReading":
@@ -44,17 +53,55 @@ class PageReading:
             raise ValueError(f"{program}: no such file; make it with 'vizecg package'")
         if file_digest(program) != meta["digest"]:
             raise ValueError(f"{program}: not the program that model.json describes (digest); package again")
-        return cls(load_reader(program), meta, from_dict(PageParams, meta["page"], "page"))
+        labels, known = tuple(meta["label_names"]), meta.get("certainty")
+        return cls(load_reader(program), meta, from_dict(PageParams, meta["page"], "page"),
+                   Certainty.from_dict(known, labels) if known else None,
+                   Refusal(**meta["refusal"]) if meta.get("refusal") else None)
 
     def prepare(self, data: bytes) -> Located:
         """Decode an image file and bring the page on it into the canonical form.
 
         Raises:
             ValueError: no image, too large, or no ECG page can be found on it; one line that says which.
+            PageRefusedError: what was found is no 12-lead ECG; a ValueError.
         """
-        image = read_image_bytes(data)
-        return to_canonical(image, height=self.page.height, width=self.page.width, px_per_mm=self.page.px_per_mm,
-                            page_layout=layout(self.page.layout))
+        return self.locate(read_image_bytes(data))
+
+    def locate(self, image: np.ndarray) -> Located:
+        """Bring the page on a picture, uint8 RGB (H, W, 3), into the canonical form.
+
+        Raises:
+            ValueError: no ECG page can be found on it.
+            PageRefusedError: what was found is no 12-lead ECG; a ValueError.
+        """
+        located = to_canonical(image, height=self.page.height, width=self.page.width, px_per_mm=self.page.px_per_mm,
+                               page_layout=layout(self.page.layout))
+        if self.refusal is not None:
+            self.refusal.check(located.image, self.page)
+        return located
+
+    def explain(self, data: bytes, label: str | None = None) -> tuple[Explanation, np.ndarray]:
+        """Say which part of a page spoke for a finding.
+
+        Args:
+            data: the image file.
+            label: the finding; None: the one whose probability is furthest above its threshold.
+
+        Returns:
+            The explanation, and the picture with what spoke in red: uint8 RGB (H, W, 3).
+
+        Raises:
+            ValueError: as `prepare`, or no such finding.
+        """
+        labels, image = self.meta["label_names"], read_image_bytes(data)
+        if label is not None and label not in labels:
+            raise ValueError(f"finding: {label!r} is not one that this model reads: {', '.join(labels)}")
+        located = self.locate(image)
+        if label is None:
+            scores, = predict_pages(self.reader, located.image[None], batch_size=1)
+            label = labels[int(np.argmax(scores - [self.meta["thresholds"][name] for name in labels]))]
+        why = explain(self.reader, located.image, labels.index(label), label, self.page)
+        return why, overlay(image, why, located, self.page)
 
     def read(self, data: bytes) -> dict:
         """Read one page; raises what `prepare` raises."""
@@ -73,24 +120,46 @@ class PageReading:
         located = [self._attempt(data) for data in pages]
         good = [i for i, page in enumerate(located) if isinstance(page, Located)]
         answers: list[dict | Exception] = list(located)
-        if good:
-            images = np.stack([located[i].image for i in good])
-            probabilities = predict_pages(self.reader, images, batch_size=len(good))
-            for i, row in zip(good, probabilities, strict=True):
-                answers[i] = self.answer(row, located[i])
+        for i, answer in zip(good, self.read_located([located[i] for i in good]), strict=True):
+            answers[i] = answer
         return answers
 
+    def read_located(self, pages: list[Located]) -> list[dict]:
+        """Read pages that were found, together: one answer a page, in order."""
+        if not pages:
+            return []
+        images = np.stack([page.image for page in pages])
+        rows = predict_pages(self.reader, images, batch_size=len(pages))
+        return [self.answer(row, page) for row, page in zip(rows, pages, strict=True)]
+
     def answer(self, probabilities_c: np.ndarray, located: Located) -> dict:
-        """Turn one page's probabilities, (C,), into the answer that a person or a program gets."""
+        """Turn one page's probabilities, (C,), into the answer that a person or a program gets.
+
+        The fields are described in docs/evaluation.md.
+        """
         findings = []
         for label, value in zip(self.meta["label_names"], probabilities_c.tolist(), strict=True):
             threshold = self.meta["thresholds"][label]
             findings.append({"label": label, "probability": round(value, DECIMALS), "threshold": threshold,
                              "present": value >= threshold})
+        page = describe(located)
+        if self.refusal is not None:
+            page["quality"] = round(self.refusal.check(located.image, self.page), DECIMALS)
+        if self.certainty is not None:
+            self._add_certainty(findings, probabilities_c)
         known = ("name", "digest", "checkpoint_digest", "data_digest", "git_commit", "gate")
-        return {"findings": findings,
-                "page": {"px_per_mm_found": float(located.px_per_mm_found), "confidence": float(located.confidence)},
-                "model": {name: self.meta[name] for name in known}, "version": self.meta["version"]}
+        coverage = {} if self.certainty is None else {"coverage": self.certainty.coverage}
+        return {"findings": findings, "page": page, "model": {name: self.meta[name] for name in known},
+                "version": self.meta["version"], **coverage}
+
+    def _add_certainty(self, findings: list[dict], probabilities_c: np.ndarray) -> None:
+        thresholds_c = np.array([finding["threshold"] for finding in findings])
+        calibrated, thresholds = (self.certainty.calibrated(values) for values in (probabilities_c, thresholds_c))
+        sets = self.certainty.plausible(calibrated)
+        for finding, value, threshold, (is_absent, is_present) in zip(findings, calibrated.tolist(),
+                                                                      thresholds.tolist(), sets, strict=True):
+            finding |= {"calibrated": round(value, DECIMALS), "calibrated_threshold": round(threshold, DECIMALS),
+                        "plausible": named(is_absent, is_present)}
 
     def _attempt(self, data: bytes) -> Located | Exception:
         try:
@@ -98,6 +167,15 @@ class PageReading:
         except Exception as error:
             # Whatever one page does to us must not take the batch's other pages down.
             return error
+
+
+def describe(located: Located) -> dict:
+    """Say in plain values what was found on a picture; it is doubtful where there is a warning."""
+    return {"px_per_mm_found": float(located.px_per_mm_found), "confidence": float(located.confidence),
+            "doubtful": bool(located.warnings), "warnings": list(located.warnings),
+            "scale_from": located.scale_from, "rotation_deg": round(float(located.rotation_deg), 2),
+            "quarters_turned": int(located.turned), "rows": len(located.rows),
+            "corners": [[round(float(value), 1) for value in corner] for corner in located.corners]}
 
 
 def read_meta(folder: Path) -> dict:

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from model.checkpoint import checkpoint_digest, load_checkpoint, load_state, save_checkpoint, save_state
+from model.checkpoint import checkpoint_digest, load_checkpoint, save_checkpoint
 from model.network import VizECGNet
-from model.params import PageParams, as_dict
+from model.params import PageParams
+from model.typed import as_dict
 from tests.model.tiny import TINY
 
 
@@ -47,14 +48,3 @@ def test_a_pickle_that_runs_code_is_refused(folder):
     torch.save({"bad": test_round_trip}, folder / "model.pt")
     with pytest.raises(ValueError, match="model.pt"):
         load_checkpoint(folder)
-
-
-def test_state_is_replaced_whole(tmp_path):
-    file = tmp_path / "deep" / "state.pt"
-    assert load_state(file) is None
-    save_state(file, {"a": torch.arange(3), "history": [{"x": 1.0}]})
-    assert load_state(file)["history"] == [{"x": 1.0}]
-    assert [p.name for p in file.parent.iterdir()] == ["state.pt"]
-    file.write_bytes(b"torn")
-    with pytest.raises(ValueError, match="not a training state"):
-        load_state(file)

@@ -149,3 +149,26 @@ def test_columns_may_begin_at_any_second_of_the_record(name):
     assert name == "12x1" or any(of_column != {0} for of_column in starts.values())
     if arranged.rhythm:
         assert np.array_equal(moved[1], signal[1])
+
+
+def test_sampling_takes_one_record_of_each_patient_or_rare_findings_more_often(store):
+    rows = store.rows("train")
+    labels = store.labels[rows].astype(np.float32)
+    rarest = int(labels.mean(axis=0).argmin())
+
+    def orders(sampling):
+        source = PageSource(store, rows, labels, PAGE, 1.0, 3, sampling=sampling)
+        return source.epoch_length, [source.order(epoch) for epoch in range(8)]
+
+    patients = store.table["patient"].to_numpy()[rows]
+    length, drawn = orders("patient")
+    assert length == len(set(patients)) and all(len(set(patients[order])) == len(order) == length for order in drawn)
+    length, drawn = orders("balanced")
+    assert length == len(rows)
+    assert labels[np.concatenate(drawn), rarest].mean() > 1.2 * labels[:, rarest].mean()
+    assert all(np.array_equal(order, again) for order, again in zip(drawn, orders("balanced")[1], strict=True))
+
+
+def test_the_store_is_mapped_not_copied(store):
+    source = PageSource(store, store.rows("train"), store.labels[store.rows("train")].astype(np.float32), PAGE, 0.0, 3)
+    assert isinstance(source.store.signals, np.memmap) and source.store.signals.mode == "r"

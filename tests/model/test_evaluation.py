@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from model.evaluation import measure, measure_subgroups, thresholds_of
+from model.evaluation import Certainty, certainty_of, measure, measure_subgroups, thresholds_of
 from model.params import EvaluateParams
+from model.subgroups import gaps
 
 NAMES = ("A", "B", "C")
 PARAMS = EvaluateParams(resamples=200)
@@ -82,6 +83,47 @@ def test_a_class_that_cannot_be_measured_is_null_and_named():
     assert block["classes"]["B"]["threshold"] == 0.5
     others = [block["classes"][n]["auroc"]["value"] for n in "AC"]
     assert block["macro"]["auroc"]["value"] == pytest.approx(np.mean(others))
+
+
+def test_calibration_and_sets_are_fitted_on_validation_and_hold_on_test():
+    predictions = table(records=6000)
+    for name in NAMES:
+        predictions[f"p:{name}"] = predictions[f"p:{name}"] ** 3
+    block = measure(predictions, label_names=NAMES, params=PARAMS, seed=0)["test"]
+    for capture in block.values():
+        figures = capture["macro"]
+        assert figures["calibrated_ece"]["value"] < figures["ece"]["value"]
+        assert figures["calibrated_brier"]["value"] < figures["brier"]["value"]
+        assert figures["coverage"]["low"] < figures["coverage"]["value"] < figures["coverage"]["high"]
+    both = np.mean([capture["macro"][key]["value"] for capture in block.values()
+                    for key in ("coverage", "coverage_present", "coverage_absent")])
+    assert both == pytest.approx(PARAMS.coverage, abs=0.02)
+
+    certainty = certainty_of(predictions, label_names=NAMES, params=PARAMS)
+    told = block["clean"]["classes"]["B"]["calibration"]
+    findings = {name: figures["calibration"] for name, figures in block["clean"]["classes"].items()}
+    again = Certainty.from_dict({"coverage": PARAMS.coverage, "findings": findings}, NAMES)
+    assert again == certainty and told == certainty.as_dict(NAMES)["findings"]["B"]
+    test = predictions["split"] == "test"
+    predictions.loc[test, [f"label:{n}" for n in NAMES]] = 0
+    assert certainty_of(predictions, label_names=NAMES, params=PARAMS) == certainty
+
+
+def test_gaps_name_the_groups_that_lie_furthest_apart():
+    predictions = table(records=1200, captures=("clean", "scan"))
+    predictions["device"] = np.where(predictions["sex"] == "F", "cart A", "cart B")
+    female = predictions["sex"] == "F"
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        predictions.loc[female, f"p:{name}"] = rng.random(female.sum()).astype(np.float32)
+    groups = measure_subgroups(predictions, label_names=NAMES, params=PARAMS, seed=0)
+    assert [row["group"] for row in groups if row["by"] == "capture"] == ["clean", "scan"]
+    found = {(row["by"], row["capture"]): row["auroc"] for row in gaps(groups, ("auroc",))}
+    for by, lowest, highest in (("sex", "female", "male"), ("device", "cart A", "cart B")):
+        gap = found[by, "clean"]
+        assert (gap["lowest"], gap["highest"], gap["apart"]) == (lowest, highest, True) and gap["value"] > 0.2
+    block = measure(predictions, label_names=NAMES, params=PARAMS, seed=0)["test"]["clean"]
+    assert block["gap"]["sex"]["auroc"]["value"] == pytest.approx(found["sex", "clean"]["value"])
 
 
 def test_subgroups_divide_the_records_and_small_ones_are_not_measured():

@@ -1,6 +1,7 @@
 """The exported reader answers as the network does, on any batch, and is read without trust."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from model.export import check_parity, export_reader, load_reader, save_reader, worst_difference
 from model.inference import predict_pages
 from model.network import PageReader, VizECGNet
-from model.params import PageParams, as_dict
+from model.params import PageParams
+from model.typed import as_dict
 from tests.model.tiny import TINY
 
 PAGE = PageParams(height=64, width=128, px_per_mm=0.5)
@@ -89,3 +91,7 @@ def test_a_torn_or_missing_program_is_named(path, tmp_path):
         load_reader(tmp_path / "torn.pt2")
     with pytest.raises(ValueError, match="no such file; make it with 'vizecg package'"):
         load_reader(tmp_path / "none.pt2")
+
+
+def test_a_program_names_no_file_of_the_machine_that_made_it(path):
+    assert str(Path(__file__).parents[2]).encode() not in path.read_bytes()

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 from model.bootstrap import Interval, patient_weights, percentile_interval
 from model.calibration import expected_calibration_error, reliability
 from model.curves import pr_points, roc_points
-from model.metrics import METRICS, auroc, choose_threshold, class_metrics, macro, ranking
+from model.metrics import METRICS, auroc, choose_threshold, class_metrics, macro, micro, ranking
 
 RNG = np.random.default_rng(0)
 
@@ -23,7 +23,7 @@ def sample(*, records: int, classes: int, levels: int | None = None, seed: int =
 
 
 def by_sklearn(scores, truth, weight, thresholds) -> np.ndarray:
-    """(C, 6) by the reference implementations."""
+    """(C, 7) by the reference implementations."""
     rows = []
     for score, t, threshold in zip(scores.T, truth.T, thresholds, strict=True):
         called = score >= threshold
@@ -31,7 +31,8 @@ def by_sklearn(scores, truth, weight, thresholds) -> np.ndarray:
                                                                    zero_division=0)
         specificity = precision_recall_fscore_support(~t, ~called, sample_weight=weight, average="binary")[1]
         rows.append([roc_auc_score(t, score, sample_weight=weight),
-                     average_precision_score(t, score, sample_weight=weight), f1, precision, recall, specificity])
+                     average_precision_score(t, score, sample_weight=weight), f1, precision, recall, specificity,
+                     np.average((score - t) ** 2, weights=weight)])
     return np.array(rows)
 
 
@@ -45,6 +46,27 @@ def test_all_figures_equal_those_of_scikit_learn(levels, kind):
     ours = class_metrics(scores, truth, weights, thresholds=thresholds)
     for r in range(3):
         np.testing.assert_allclose(ours[r], by_sklearn(scores, truth, weights[:, r], thresholds), atol=1e-12)
+
+
+def test_macro_and_micro_equal_those_of_scikit_learn_and_torchmetrics():
+    import torch
+    from sklearn.metrics import brier_score_loss, f1_score, precision_score, recall_score
+    from torchmetrics.functional.classification import multilabel_auroc, multilabel_average_precision
+    from torchmetrics.functional.classification import multilabel_specificity as specificity
+
+    scores, truth = sample(records=400, classes=5, levels=40)
+    thresholds, ones = np.array([0.3, 0.5, 0.4, 0.6, 0.2]), np.ones((400, 1))
+    called = scores >= thresholds
+    figures = class_metrics(scores, truth, ones, thresholds=thresholds)
+    p, t = torch.from_numpy(scores), torch.from_numpy(truth.astype(int))
+    said = torch.from_numpy(called.astype(int))
+    together = micro(scores, truth, ones, thresholds=thresholds)
+    for average, ours in (("macro", macro(figures)[0]), ("micro", together[0])):
+        how = dict(num_labels=5, average=average)
+        theirs = [multilabel_auroc(p, t, **how), multilabel_average_precision(p, t, **how),
+                  *(score(truth, called, average=average) for score in (f1_score, precision_score, recall_score)),
+                  specificity(said, t, **how), brier_score_loss(truth.ravel(), scores.ravel())]
+        np.testing.assert_allclose(ours, [float(value) for value in theirs], atol=1e-6)
 
 
 def test_a_weighting_by_counts_equals_the_records_repeated():

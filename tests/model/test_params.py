@@ -2,7 +2,8 @@
 
 import pytest
 
-from model.params import Params, TrainParams, as_dict, from_dict, load_params
+from model.params import Params, TrainParams, load_params
+from model.typed import as_dict, from_dict
 
 
 def test_round_trip_through_plain_values():

@@ -1,0 +1,105 @@
+"""From files to answers: several pages, several files, what fails alone, and the published schema."""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+
+import serving
+from model.file_reading import FileReading, Request, error_answer, pages_of
+from model.reading import PageReading, probabilities
+from tests.components.conftest import packaged, pages  # noqa: F401  the same fixtures
+
+SCHEMA = json.loads((Path(serving.__file__).parent / "schema" / "answer.schema.json").read_text())
+BLANK = np.full((600, 800, 3), 255, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def reading(packaged):  # noqa: F811
+    return FileReading.open(packaged.package)
+
+
+@pytest.fixture(scope="module")
+def sample(packaged):  # noqa: F811
+    return (packaged.package / "sample.png").read_bytes()
+
+
+def tiff(*images):
+    out = io.BytesIO()
+    first, *rest = images
+    first.save(out, "TIFF", save_all=True, append_images=rest, compression="tiff_deflate")
+    return out.getvalue()
+
+
+def check(answer):
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(answer)))
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_a_page_is_read_as_the_package_reads_it(reading, packaged, sample):  # noqa: F811
+    answer = reading.read(sample)
+    check(answer)
+    assert probabilities(answer) == pytest.approx(probabilities(PageReading.open(packaged.package).read(sample)))
+    assert answer["page"]["of"] == 1 and answer["page"]["doubtful"] is False and "explain" not in answer
+    assert all(took > 0 for took in answer["timing_ms"].values())
+
+
+def test_each_page_of_a_file_has_its_answer_and_a_blank_one_fails_alone(reading, sample):
+    page = Image.open(io.BytesIO(sample)).convert("RGB")
+    answer = reading.read(tiff(page, Image.fromarray(BLANK), page))
+    check(answer)
+    first, blank, last = pages_of(answer)
+    assert blank["code"] == "no_ecg" and blank["page"] == {"number": 2, "of": 3} and "no ECG grid" in blank["error"]
+    assert probabilities(first) == probabilities(last) == pytest.approx(probabilities(reading.read(sample)), abs=1e-5)
+    assert [page["page"]["number"] for page in (first, last)] == [1, 3]
+
+
+def test_a_batch_of_files_answers_each_for_itself(reading, sample):
+    broken, blank, good, several = reading.read_batch(
+        [Request(b"junk"), Request(tiff(Image.fromarray(BLANK))), Request(sample, explain=True),
+         Request(tiff(*[Image.open(io.BytesIO(sample))] * 2))])
+    assert [error_answer(error)["code"] for error in (broken, blank)] == ["unreadable", "no_ecg"]
+    for error in (broken, blank):
+        check(error_answer(error))
+    check(good)
+    check(several)
+    assert len(several["pages"]) == 2
+
+
+def test_a_file_in_which_no_page_is_an_ecg_is_refused(reading):
+    with pytest.raises(ValueError, match="no ECG grid here"):
+        reading.read(tiff(*[Image.fromarray(BLANK)] * 2))
+
+
+def test_a_fault_of_ours_is_no_fault_of_the_file(sample):
+    class Broken:
+        def locate(self, image):
+            raise ZeroDivisionError
+
+        def read_located(self, found):
+            return []
+
+    answer, = FileReading(Broken()).read_batch([Request(sample)])
+    assert isinstance(answer, ZeroDivisionError)
+
+
+def test_explaining_adds_pictures_of_what_was_found(reading, sample):
+    explained = reading.read(sample, explain=True)
+    check(explained)
+    overlay, why, straight = (Image.open(io.BytesIO(base64.b64decode(explained["explain"][name])))
+                              for name in ("overlay_png", "why_png", "page_png"))
+    assert overlay.size == why.size and max(overlay.size) <= 1200
+    best = max(explained["findings"], key=lambda finding: finding["probability"] - finding["threshold"])
+    assert explained["explain"]["label"] == best["label"]
+    width_mm = 250 + 2 * 8
+    assert abs(straight.width - 4 * width_mm) <= 2, "4 pixels a mm, 250 mm of traces and 8 mm on each side"
+    dark = np.asarray(straight.convert("L")) < 110
+    assert 0.002 < dark.mean() < 0.2, "traces are drawn on it"
