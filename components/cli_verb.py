@@ -4,7 +4,10 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from components.s3 import is_bucket
+from model.override import Override, override_of
 from model.params import Params, load_params
 
 
@@ -26,6 +29,23 @@ def add_params_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides",
                        help="overrides one knob; may be given many times")
     group.add_argument("--seed", type=int, help="overrides seed of the file")
+
+
+def place(text: str) -> Path | str:
+    """Read an input's place: a folder, or the address of a bucket, which no Path can hold."""
+    return text if is_bucket(text) else Path(text)
+
+
+def add_override_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --override-by and --override-reason."""
+    group = parser.add_argument_group("against the gate")
+    group.add_argument("--override-by", metavar="NAME", help="who lets a model through that the gate refused; recorded")
+    group.add_argument("--override-reason", metavar="WHY", help="why; recorded")
+
+
+def override_from(arguments: argparse.Namespace) -> Override | None:
+    """Read the override that the arguments give, if any."""
+    return override_of(arguments.override_by, arguments.override_reason)
 
 
 def params_of(arguments: argparse.Namespace) -> Params:

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from model.params import as_dict
+from model.typed import as_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,13 +1,13 @@
 """locate: what is found on pictures of pages, as a table, as files, and as pictures to look at."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from components.predict import image_files
 from components.progress import track
+from ecg.files import write_whole
 from ecg.paper.files import read_image
 from ecg.paper.layout import Layout, layout
 from ecg.paper.locate import Located, overlay, to_canonical
@@ -41,10 +41,7 @@ def run(*, images: list[Path], out: Path | None = None, layout_name: str = "3x4+
         results.append(_look(file, arranged, out))
         print(line(results[-1]))
     if json_out:
-        json_out.parent.mkdir(parents=True, exist_ok=True)
-        scratch = json_out.with_name(f".{json_out.name}.writing")
-        scratch.write_text(json.dumps(results, indent=1) + "\n")
-        os.replace(scratch, json_out)
+        write_whole(json_out, json.dumps(results, indent=1) + "\n")
     return results
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from components.progress import say, track
+from ecg.files import write_whole
 from ecg.paper.draw import DrawnPage, PageOptions, draw_page
 from ecg.paper.kit import kit_labels
 from ecg.paper.picture_files import FORMATS, write_picture
@@ -163,12 +164,12 @@ def _write(job: _Job, name: str, page: DrawnPage, notes: tuple[str, ...]) -> Non
         say(f"{name}: {note}")
     if job.kit or job.labels:
         described = kit_labels(page) if job.kit else describe(page)
-        _replace(target.with_suffix(".json"), json.dumps({**described, "notes": notes}).encode())
+        write_whole(target.with_suffix(".json"), json.dumps({**described, "notes": notes}).encode())
     if job.labels:
         masks = np.packbits(page.masks(), axis=0, bitorder="little")
         wide = np.zeros((2, *masks.shape[1:]), np.uint16)
         wide[:len(masks)] = masks
-        _replace(target.with_suffix(".masks.png"), cv2.imencode(".png", wide[0] | wide[1] << 8)[1].tobytes())
+        write_whole(target.with_suffix(".masks.png"), cv2.imencode(".png", wide[0] | wide[1] << 8)[1].tobytes())
 
 
 def _copy_record(job: _Job) -> None:
@@ -190,16 +191,10 @@ def describe(page: DrawnPage) -> dict:
             if captured else {"kind": "clean"}}
 
 
-def _replace(path: Path, data: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.writing")
-    scratch.write_bytes(data)
-    os.replace(scratch, path)
-
-
 def _write_quarantine(out: Path, refused: list[dict]) -> None:
     path = out / QUARANTINE
     if refused:
         table = pd.DataFrame(refused, columns=["record", "reason", "detail"]).sort_values("record")
-        _replace(path, table.to_csv(index=False).encode())
+        write_whole(path, table.to_csv(index=False))
     else:
         path.unlink(missing_ok=True)

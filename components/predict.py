@@ -1,34 +1,41 @@
-"""predict: page images to findings, read by a package on this machine or by a served model."""
+"""predict: page files to findings, read by a package on this machine or by a served model."""
 
+import glob
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from components.predict_files import write_csv, write_html
 from components.progress import track
+from ecg.files import write_whole
+from ecg.paper.files import ENDINGS
+from ecg.paper.limits import MAX_BYTES
 
-IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-"""What is taken for a page in a folder; a file named by itself may end in anything."""
 UNREADABLE_PAGES = 2
 """Exit status when a page could not be read."""
 
-Read = Callable[[bytes], dict]
+Read = Callable[..., dict]
+"""Takes a file's bytes and `explain`, returns its answer."""
 
 
 def run(*, page_paths: list[Path], package: Path | None = None, endpoint: str | None = None, token: str | None = None,
-        key_file: Path | None = None, json_out: Path | None = None) -> list[dict]:
+        key_file: Path | None = None, json_out: Path | None = None, csv_out: Path | None = None,
+        html_out: Path | None = None, fhir_out: Path | None = None) -> list[dict]:
     """Read pages and print a table of findings for each.
 
     Args:
-        page_paths: image files, and folders of them.
+        page_paths: page files, folders of them, and patterns such as scans/*.png.
         package: the package folder that reads; or
         endpoint: address of the server, or of a model on it.
         token: for the endpoint; or
         key_file: TorchServe's key file, read anew at each request.
         json_out: file to write the answers to.
+        csv_out: file to write a table to, a row a finding.
+        html_out: file to write a page for people to, with pictures.
+        fhir_out: file to write a bundle of FHIR resources to.
 
     Returns:
-        For each page `{"file": …, …answer}`, or `{"file": …, "error": …}`: `exit_status` makes of it what the
+        For each file `{"file": …, …answer}`, or `{"file": …, "error": …}`: `exit_status` makes of it what the
         command returns.
 
     Raises:
@@ -37,49 +44,94 @@ def run(*, page_paths: list[Path], package: Path | None = None, endpoint: str | 
         Unavailable: the server does not answer.
     """
     files = image_files(page_paths)
-    read = _reader(package, endpoint, token, key_file)
+    read = reader(package, endpoint, token, key_file)
     results = []
     for file in track(files, total=len(files), label="predict"):
-        results.append(_attempt(read, file))
+        results.append(_attempt(read, file, explain=html_out is not None))
         print("\n".join(table(results[-1])))
     if json_out:
-        _write(json_out, results)
+        write_whole(json_out, json.dumps(results, indent=1) + "\n")
+    if csv_out:
+        write_csv(csv_out, results)
+    if html_out:
+        write_html(html_out, results)
+    if fhir_out:
+        write_whole(fhir_out, json.dumps(_bundle(results), indent=1) + "\n")
     return results
+
+
+def read_pages(folder: Path, package: Path) -> list[dict]:
+    """Read a folder of pages with a package; one answer a page, without the table.
+
+    Raises:
+        ValueError: no page is there, or the package is damaged.
+    """
+    read, files = reader(package, None, None, None), image_files([folder])
+    return [page for file in track(files, total=len(files), label="read")
+            for page in pages(_attempt(read, file, explain=False))]
 
 
 def exit_status(results: list[dict]) -> int:
     """0 when every page was read."""
-    return UNREADABLE_PAGES if any("error" in result for result in results) else 0
+    return UNREADABLE_PAGES if any("error" in page for result in results for page in pages(result)) else 0
+
+
+def pages(result: dict) -> list[dict]:
+    """Return the answers of a file's pages, one or several, each with the file's name."""
+    from model.file_reading import pages_of
+
+    return [{"file": result["file"], **page} for page in pages_of(result)]
 
 
 def table(result: dict) -> Iterator[str]:
-    """Yield the lines that a person reads about one page: findings, most probable first, a mark where present."""
+    """Yield the lines that a person reads about one file: findings, most probable first, a mark where present."""
+    for page in pages(result):
+        place = page.get("page", {})
+        many = f", page {place['number']} of {place['of']}" if place.get("of", 1) > 1 else ""
+        yield from _page_table(page, f"{page['file']}{many}")
+
+
+def _page_table(result: dict, title: str) -> Iterator[str]:
     if "error" in result:
-        yield f"{result['file']}: not read: {result['error']}"
+        yield f"{title}: not read: {result['error']}"
         return
     page, model = result["page"], result["model"]
-    yield (f"{result['file']}  ({model['name']} {result['version']}, {page['px_per_mm_found']:.1f} px/mm, "
+    yield (f"{title}  ({model['name']} {result['version']}, {page['px_per_mm_found']:.1f} px/mm, "
            f"grid {page['confidence']:.0%} sure)")
+    yield from (f"    doubtful: {warning}" for warning in page["warnings"])
     width = max(len(finding["label"]) for finding in result["findings"])
     yield f"    {'finding':<{width}}  probability  threshold"
     for finding in sorted(result["findings"], key=lambda finding: -finding["probability"]):
         mark = "*" if finding["present"] else " "
-        yield f"  {mark} {finding['label']:<{width}}  {finding['probability']:>11.3f}  {finding['threshold']:>9.3f}"
+        yield (f"  {mark} {finding['label']:<{width}}  {finding['probability']:>11.3f}  {finding['threshold']:>9.3f}"
+               + _certainty(finding))
+
+
+def _certainty(finding: dict) -> str:
+    """What newer packages know besides: the calibrated probability, and whether the page decides."""
+    if "calibrated" not in finding:
+        return ""
+    return f"  {finding['calibrated']:4.0%} likely{'' if len(finding['plausible']) == 1 else ', not decided'}"
 
 
 def image_files(paths: list[Path]) -> list[Path]:
-    """Return the picture files that paths stand for, those of folders in the order of their names.
+    """Return the page files that paths stand for, those of folders and patterns in the order of their names.
 
     Raises:
-        ValueError: none, or a folder without any.
+        ValueError: none, a folder without any, or a pattern that nothing matches.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES)
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
             if not found:
-                raise ValueError(f"{path}: no image in this folder ({', '.join(IMAGES)})")
+                raise ValueError(f"{path}: no image in this folder ({', '.join(ENDINGS)})")
             files += found
+        elif glob.has_magic(str(path)) and not path.exists():
+            matched = sorted(file for file in map(Path, glob.glob(str(path), recursive=True)) if file.is_file())
+            if not matched:
+                raise ValueError(f"{path}: no file matches")
+            files += matched
         else:
             files.append(path)
     if not files:
@@ -87,13 +139,18 @@ def image_files(paths: list[Path]) -> list[Path]:
     return files
 
 
-def _reader(package: Path | None, endpoint: str | None, token: str | None, key_file: Path | None) -> Read:
+def reader(package: Path | None, endpoint: str | None, token: str | None, key_file: Path | None) -> Read:
+    """Return what reads a file: a package on this machine, or a client of a served model.
+
+    Raises:
+        ValueError: not one of package and endpoint, not one of token and key file, or a damaged package.
+    """
     if (package is None) == (endpoint is None):
         raise ValueError("give either a package (--package DIR) or a served model (--endpoint URL)")
     if package is not None:
-        from model.reading import PageReading
+        from model.file_reading import FileReading
 
-        return PageReading.open(package).read
+        return FileReading.open(package).read
     from serving.client import Client, file_token, static_token
 
     if (token is None) == (key_file is None):
@@ -101,20 +158,19 @@ def _reader(package: Path | None, endpoint: str | None, token: str | None, key_f
     return Client(endpoint, static_token(token) if token is not None else file_token(key_file)).predict
 
 
-def _attempt(read: Read, file: Path) -> dict:
+def _attempt(read: Read, file: Path, *, explain: bool) -> dict:
+    from model.file_reading import error_answer
     from serving.client import Refused
 
     try:
-        return {"file": str(file), **read(_bytes(file))}
+        return {"file": str(file), **read(_bytes(file), explain=explain)}
     except Refused:
         raise
     except ValueError as error:
-        return {"file": str(file), "error": str(error).removeprefix("image: ")}
+        return {"file": str(file), **error_answer(error)}
 
 
 def _bytes(file: Path) -> bytes:
-    from ecg.paper.files import MAX_BYTES
-
     try:
         if file.stat().st_size > MAX_BYTES:
             raise ValueError(f"{file.stat().st_size / 1e6:.0f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB")
@@ -123,8 +179,7 @@ def _bytes(file: Path) -> bytes:
         raise ValueError(error.strerror or type(error).__name__) from None
 
 
-def _write(path: Path, results: list[dict]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.writing")
-    scratch.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(scratch, path)
+def _bundle(results: list[dict]) -> dict:
+    from serving.fhir import bundle, gather
+
+    return gather([bundle(result) for result in results if "error" not in result])

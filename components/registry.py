@@ -20,6 +20,7 @@ class Step:
     no step makes to the key of params.yaml that says where it lies. `sections` are the sections of
     params.yaml: the first is passed as `params`, each other by its own name. `outside` marks a step that
     acts on the outside world: no stage of dvc.yaml, never cached. `image` is its key in images.lock.
+    `settled` names the files below the output that others read, where the rest differs from run to run.
     """
 
     name: str
@@ -31,11 +32,17 @@ class Step:
     image: str
     external: dict[str, str] = field(default_factory=dict)
     outside: bool = False
+    settled: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
         """Where the output lies when nothing else is said."""
         return f"{ARTIFACTS}/{self.name}"
+
+    @property
+    def tracked(self) -> list[str]:
+        """What DVC tracks of the output: all of it, or the settled files."""
+        return [f"{self.folder}/{name}" for name in self.settled] or [self.folder]
 
 
 _STEPS = (
@@ -44,6 +51,7 @@ _STEPS = (
          example="vizecg ingest --source ptbxl --data /archive/ptb-xl --out store"),
     Step("validate", "record store to the result of its expectations, and Data Docs",
          inputs={"records": "ingest"}, output="validation", sections=("validate",), image="data",
+         settled=("validation.json", "quality.parquet"),
          example="vizecg validate --set validate.min_records=1000"),
     Step("render", "record store to the frozen evaluation pages",
          inputs={"records": "ingest"}, output="pages", sections=("render", "page"), image="data",
@@ -56,14 +64,14 @@ _STEPS = (
          inputs={"checkpoint": "train", "pages": "render"}, output="evaluation", sections=("evaluate",),
          image="train", example="vizecg evaluate --checkpoint other/checkpoint --out other/evaluation"),
     Step("gate", "metrics to one yes or no, and its reasons",
-         inputs={"evaluation": "evaluate"}, output="decision", sections=("gate",), image="train",
-         example="vizecg gate --champion champion/evaluation"),
+         inputs={"evaluation": "evaluate", "checkpoint": "train", "pages": "render"}, output="decision",
+         sections=("gate",), image="train", example="vizecg gate --champion champion/evaluation"),
     Step("package", "checkpoint to the exported model, parity-checked, and its archive for TorchServe",
          inputs={"checkpoint": "train", "pages": "render", "evaluation": "evaluate", "decision": "gate"},
          output="package", sections=("package",), image="train", example="vizecg package"),
     Step("register", "package to a version in the MLflow registry, alias challenger",
          inputs={"package": "package", "evaluation": "evaluate", "decision": "gate"}, output="registration",
-         sections=("register", "tracking"), image="train", outside=True, example="vizecg register"),
+         sections=("register", "gate", "tracking"), image="train", outside=True, example="vizecg register"),
     Step("deploy", "version to a served model, smoke-tested, alias champion",
          inputs={"package": "package", "registration": "register"}, output="deployment",
          sections=("deploy", "tracking"), image="serve", outside=True,
@@ -72,6 +80,11 @@ _STEPS = (
 
 STEPS: dict[str, Step] = {step.name: step for step in _STEPS}
 """The steps in the order in which they run."""
+
+HELPERS: dict[str, str] = {
+    "merge-shards": "ingest", "read-capture": "evaluate", "choose": "train", "notify": "", "notify-refused": "gate"}
+"""Tasks that only the training pipeline on Kubeflow has, and the step that each is a part or the end of: dvc.yaml
+needs none, for one machine ingests in one go, trains once, reads every capture in turn, and has its user before it."""
 
 
 def load_run(name: str) -> Callable:

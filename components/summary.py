@@ -17,13 +17,29 @@ def run(*, evaluation: Path, decision: Path) -> str:
     Raises:
         ValueError: there is no evaluation.
     """
-    lines = []
-    for capture, figures in _read(evaluation / "metrics.json")["test"].items():
+    test = _read(evaluation / "metrics.json")["test"]
+    lines = _by_capture(test) if len(test) > 1 else []
+    for capture, figures in test.items():
         lines += [f"test split, {capture} pages: {figures['records']} records of {figures['patients']} patients",
                   *_table(figures), ""]
     if (decision / "decision.json").exists():
         lines += _verdict(_read(decision / "decision.json"))
     return "\n".join([*lines, f"report: {evaluation / 'report.html'}"])
+
+
+def _by_capture(test: dict) -> list[str]:
+    """A row a capture, and the mean over the layouts of clean pages where there are several."""
+    rows = {capture: [figures["macro"][key]["value"] for key in SHOWN] for capture, figures in test.items()}
+    clean = [values for capture, values in rows.items() if capture.partition("@")[0] == "clean"]
+    if len(clean) > 1:
+        rows[f"mean, clean x {len(clean)}"] = [_mean(column) for column in zip(*clean, strict=True)]
+    width = max(map(len, rows)) - LABEL + 2
+    return ["test split, macro, by capture@layout:", f"{'':{LABEL + width}}" + "".join(f"{n:>{WIDE}}" for n in SHOWN),
+            *(f"{capture:{LABEL + width}}" + _row("", values)[LABEL:] for capture, values in rows.items()), ""]
+
+
+def _mean(values: tuple[float | None, ...]) -> float | None:
+    return None if None in values else sum(values) / len(values)
 
 
 def _table(figures: dict) -> list[str]:

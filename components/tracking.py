@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from model.params import TrackingParams, as_dict
+from model.params import TrackingParams
+from model.typed import as_dict
 
 # MLflow joins a run named in the environment and forgets it after; a step always starts its own.
 _JOINED = ("MLFLOW_RUN_ID",)
+PACKAGE_ARTIFACT = "package"
+"""Name of the package among a model version's artifacts."""
 
 
 def connect(tracking: TrackingParams):
@@ -20,6 +23,8 @@ def connect(tracking: TrackingParams):
     """
     if not tracking.uri.startswith(("sqlite:", "postgresql", "mysql", "http://", "https://")):
         raise ValueError(f"tracking.uri: {tracking.uri!r} is no MLflow address; use sqlite:///FILE or http(s)://HOST")
+    # Each small file would draw a bar of its own.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
     # Making the database narrates every table at INFO (set by the import); a user wants the step's own lines.
@@ -35,13 +40,37 @@ def connect(tracking: TrackingParams):
 
 
 @contextmanager
-def start_run(tracking: TrackingParams, *, name: str, tags: dict[str, str]) -> Iterator:
-    """Open an MLflow run called `name`, closed as FAILED when the body raises. Yields the `mlflow` module."""
+def start_run(tracking: TrackingParams, *, name: str, tags: dict[str, str], machine: bool = False) -> Iterator:
+    """Open an MLflow run called `name`, closed as FAILED when the body raises. Yields the `mlflow` module.
+
+    `machine`: log what the machine does meanwhile as well: processor, memory, disk, network, and GPUs where there are.
+    """
     for variable in _JOINED:
         os.environ.pop(variable, None)
     mlflow = connect(tracking)
-    with mlflow.start_run(run_name=name, tags=tags):
+    with mlflow.start_run(run_name=name, tags=tags, log_system_metrics=machine):
         yield mlflow
+
+
+DATASET_DIGEST = 36
+"""Characters of a dataset's digest that MLflow's tables hold; its source's tags have all of it."""
+
+
+def log_dataset(mlflow, *, digest: str, name: str, context: str, records: int) -> None:
+    """Say in the open run which record store it used: MLflow's datasets, by the store's content and no place.
+
+    Args:
+        mlflow: as `start_run` yields it.
+        digest: of the store's content.
+        name: of the dataset.
+        context: what for, such as training.
+        records: how many it has.
+    """
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    source = CodeDatasetSource(tags={"made_by": "vizecg ingest", "data_digest": digest, "records": str(records)})
+    mlflow.log_input(MetaDataset(source, name=name, digest=digest[:DATASET_DIGEST]), context=context)
 
 
 def flat_params(**sections) -> dict[str, str]:

@@ -13,7 +13,8 @@ def deploy(package: dsl.Input[dsl.Model], registration: dsl.Input[dsl.Artifact],
     from pathlib import Path
 
     from components.deploy.step import run
-    from model.params import DeployParams, TrackingParams, from_dict
+    from model.params import DeployParams, TrackingParams
+    from model.typed import from_dict
 
     result = run(package=Path(package.path), registration=Path(registration.path), deployment=Path(deployment.path),
                  params=from_dict(DeployParams, params, "deploy"),

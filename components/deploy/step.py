@@ -1,17 +1,21 @@
 """deploy: registered version to a served model, tried on a real page before anything is switched; alias champion."""
 
 import json
+import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.deploy.champion import crown, version_of
+from components.deploy.trust import check_version
+from components.moves import CHAMPION, Standing, adopt, crown, holder, standing, version_of
 from components.tracking import connect
+from components.versions import fetch_package
 from ecg.records import write_beside
 from model.checkpoint import read_json
-from model.package import check_package, package_digest
+from model.override import Override
+from model.package import package_digest
 from model.params import DeployParams, TrackingParams
-from serving.rollout import load, switch, take_back
+from serving.rollout import load, switch, take_back, watch
 from serving.torchserve import Server, reach
 
 STATE = "torchserve"
@@ -34,8 +38,8 @@ class DeployResult:
 
 
 def run(*, package: Path, registration: Path, deployment: Path, params: DeployParams, tracking: TrackingParams,
-        seed: int) -> DeployResult:
-    """Serve a registered package.
+        seed: int, override: Override | None = None) -> DeployResult:
+    """Serve a registered package, and make its version the champion.
 
     Args:
         package: the package folder.
@@ -43,28 +47,66 @@ def run(*, package: Path, registration: Path, deployment: Path, params: DeployPa
         deployment: the folder to write.
         params, tracking: sections of params.yaml.
         seed: not used; every step has one.
+        override: who lets a model through that the gate refused, and why.
 
     Raises:
         ValueError: the package is not the registered one, or did not pass the gate; the served answer differs
-            from the package's; another server has the port.
-        RuntimeError: TorchServe does not come up, or refuses the model. What was served before is served still.
+            from the package's; another server has the port; the champion was set by hand in MLflow, or
+            another promotion came first.
+        RuntimeError: TorchServe does not come up, refuses the model, or fails while it is watched after the switch.
+            What was served before is served still, or again.
     """
     registered = read_json(registration / "version.json", made_by="vizecg register")
-    client = connect(tracking).MlflowClient()
-    check_registered(package, version_of(client, registered["name"], registered["version"]))
+    mlflow = connect(tracking)
+    client, name = mlflow.MlflowClient(), registered["name"]
+    version = version_of(client, name, registered["version"])
+    seen = standing(client, name)
+    if seen.by_hand and seen.champion != str(version.version):
+        raise ValueError(f"{name}: somebody set the champion by hand, to version {seen.champion or 'none'}; serve that "
+                         f"with 'vizecg deploy --champion', or first 'vizecg promote {version.version}'")
+    with tempfile.TemporaryDirectory(prefix="vizecg-deploy-") as scratch:
+        check_version(mlflow, version, package, Path(scratch), override=override)
     with reach(state_folder(deployment, params), params) as server:
-        return bring_out(server, client, package, name=registered["name"], version=registered["version"],
+        return bring_out(server, client, package, name=name, version=str(version.version), seen=seen,
                          deployment=deployment, params=params, why="deploy")
 
 
-def bring_out(server: Server, client, package: Path, *, name: str, version: str, deployment: Path,
-              params: DeployParams, why: str) -> DeployResult:
-    """Load, try, switch, move the aliases and write deployment.json; undone where a part of it fails."""
+def serve_champion(*, deployment: Path, params: DeployParams, tracking: TrackingParams, name: str,
+                   override: Override | None = None) -> DeployResult:
+    """Serve the version that has the alias champion, however it came by it; package and papers are the registry's.
+
+    Args:
+        deployment: the folder to write.
+        params, tracking: sections of params.yaml.
+        name: of the registered model.
+        override: as for `run`.
+
+    Raises:
+        ValueError: there is no champion, or what `run` raises.
+    """
+    mlflow = connect(tracking)
+    client = mlflow.MlflowClient()
+    champion = holder(client, name, CHAMPION)
+    if champion is None:
+        raise ValueError(f"{name}: no version has the alias {CHAMPION}; give it one with 'vizecg promote VERSION'")
+    with tempfile.TemporaryDirectory(prefix="vizecg-deploy-") as scratch:
+        package = fetch_package(mlflow, champion, Path(scratch))
+        check_version(mlflow, champion, package, Path(scratch), override=override)
+        seen = adopt(client, name, standing(client, name))
+        with reach(state_folder(deployment, params), params) as server:
+            return bring_out(server, client, package, name=name, version=str(champion.version), seen=seen,
+                             deployment=deployment, params=params, why="deploy")
+
+
+def bring_out(server: Server, client, package: Path, *, name: str, version: str, seen: Standing,
+              deployment: Path, params: DeployParams, why: str) -> DeployResult:
+    """Load, try, switch, watch, move the aliases and write deployment.json; undone where a part of it fails."""
     with write_beside(deployment) as folder:
         loaded = load(server, package, params)
         try:
             switch(server, loaded)
-            previous = crown(client, name, version, why=why)
+            watch(server, package, loaded, params)
+            previous = crown(client, name, version, why=why, seen=seen)
         except BaseException:
             take_back(server, loaded)
             raise
@@ -74,20 +116,6 @@ def bring_out(server: Server, client, package: Path, *, name: str, version: str,
                               served_version=loaded.version, package_digest=package_digest(package))
         (folder / "deployment.json").write_text(json.dumps(asdict(result), indent=1) + "\n")
     return result
-
-
-def check_registered(package: Path, registered) -> None:
-    """Refuse a package that is not the one of a registered version.
-
-    Raises:
-        ValueError: its digest is not the version's tag, its parts do not belong together, or the gate refused it.
-    """
-    meta = check_package(package)
-    if package_digest(package) != registered.tags.get("package_digest"):
-        raise ValueError(f"{package}: not the package registered as {registered.name} version {registered.version} "
-                         "(package_digest); run 'vizecg register' first")
-    if meta["gate"]["passed"] is not True:
-        raise ValueError(f"{package}: the gate refused this model; it cannot be deployed")
 
 
 def state_folder(deployment: Path, params: DeployParams) -> Path:

@@ -2,7 +2,7 @@
 
 from jinja2 import Environment, StrictUndefined
 
-from components.evaluate.evidence import Evidence, figure, interval
+from components.evaluate.evidence import Evidence, figure, interval, percent
 from components.evaluate.report import NAMES, RULES, split_table
 
 TEMPLATE = """\
@@ -54,12 +54,26 @@ thresholds chosen on the validation split by {{ rule }}.
 {% endfor %}
 
 ## Calibration
-Expected calibration error (10 bins), no recalibration applied:
+{{ metrics.params.calibration | capitalize }} scaling fitted on the validation split.
+Expected calibration error (10 bins of equal width), before and after:
 {% for capture in captures %}
-- {{ capture }}: macro {{ test[capture].macro.ece.value | figure }}; \
-{% for name in names %}{{ name }} {{ test[capture].classes[name].ece.value | figure }}{{ ", " if not loop.last }}\
+- {{ capture }}: macro {{ test[capture].macro.ece.value | figure }} → \
+{{ test[capture].macro.calibrated_ece.value | figure }}; \
+{% for name in names %}{{ name }} {{ test[capture].classes[name].ece.value | figure }} → \
+{{ test[capture].classes[name].calibrated_ece.value | figure }}{{ ", " if not loop.last }}\
 {% endfor %}
 
+{% endfor %}
+
+## Abstention and refusal
+Conformal sets, fitted on the validation split, are to hold the true answer on \
+{{ "%g" | format(metrics.params.coverage * 100) }} % of pages. On the test split:
+{% for capture in captures %}
+- {{ capture }}: they hold it on {{ test[capture].macro.coverage | percent }} \
+(where present {{ test[capture].macro.coverage_present | percent }}, \
+where absent {{ test[capture].macro.coverage_absent | percent }}); \
+undecided {{ test[capture].macro.undecided | percent }}. \
+The test for an ECG page refuses {{ "%.2f" | format(metrics.refusal.refused[capture] * 100) }} % of these pages.
 {% endfor %}
 
 ## Subgroups
@@ -68,6 +82,11 @@ Expected calibration error (10 bins), no recalibration applied:
 {% for row in subgroups %}
 | {{ row.capture }} | {{ row.by }}: {{ row.group }} | {{ row.records }} | {{ row.patients }} |\
  {{ "too small to measure" if row.too_small else row.auroc | shown }} | {{ row.f1 | shown }} |
+{% endfor %}
+
+{% for row in gaps if row.auroc %}
+- Gap between groups of {{ row.by }} ({{ row.capture }}): AUROC {{ row.auroc.value | figure }}, lowest \
+{{ row.auroc.lowest }}, highest {{ row.auroc.highest }}{{ ", intervals apart" if row.auroc.apart }}.
 {% endfor %}
 
 ## Training
@@ -85,7 +104,7 @@ def model_card(evidence: Evidence) -> str:
     """Return the card as Markdown."""
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                               keep_trailing_newline=True)
-    environment.filters |= {"figure": figure, "shown": _shown}
+    environment.filters |= {"figure": figure, "shown": _shown, "percent": percent}
     test = evidence.test
 
     def rows(capture: str) -> list[tuple[str, dict]]:
@@ -96,7 +115,7 @@ def model_card(evidence: Evidence) -> str:
         warnings=evidence.warnings, page=evidence.pages.page, names=evidence.names, captures=evidence.captures,
         splits=split_table(evidence), same_store=same_store, meta=evidence.meta, metrics=evidence.metrics,
         rule=RULES[evidence.metrics["params"]["threshold"]],
-        titles=NAMES, rows=rows, test=test, subgroups=evidence.subgroups)
+        titles=NAMES, rows=rows, test=test, subgroups=evidence.subgroups, gaps=evidence.gaps)
 
 
 def _shown(node: dict) -> str:

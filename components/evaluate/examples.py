@@ -8,8 +8,12 @@ import numpy as np
 
 from components.evaluate.evidence import Evidence
 from model.evaluation import scores_of, truth_of
+from model.explain import explain, tinted
+from model.params import PageParams
+from model.typed import from_dict
 
 EACH = 4
+NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,19 @@ class Example:
     image: str
     findings: list[dict]
     """name, true, called, probability of every finding that the record has or the model called."""
+    why: "Why | None" = None
+    """Of the first of them; None where the model reads no page."""
+
+
+@dataclass(frozen=True)
+class Why:
+    """What on a page spoke for a finding."""
+
+    name: str
+    image: str
+    """The page with it in red, as a data address."""
+    leads: list[str]
+    """The traces that spoke most, with their share."""
 
 
 def examples(evidence: Evidence) -> tuple[list[Example], list[Example]]:
@@ -58,12 +75,23 @@ def _example(evidence: Evidence, row, place: int, scores: np.ndarray, truth: np.
     called = scores >= np.array([evidence.thresholds[n] for n in evidence.names])
     findings = [{"name": name, "true": bool(truth[c]), "called": bool(called[c]), "probability": float(scores[c])}
                 for c, name in enumerate(evidence.names) if truth[c] or called[c]]
-    page = evidence.pages.array(row["capture"])[place]
-    return Example(str(row["record"]), png_address(page), sorted(findings, key=lambda f: -f["probability"]))
+    page = np.array(evidence.pages.array(row["capture"])[place])
+    findings.sort(key=lambda f: -f["probability"])
+    return Example(str(row["record"]), png_address(page), findings, _why(evidence, page, findings))
+
+
+def _why(evidence: Evidence, page: np.ndarray, findings: list[dict]) -> Why | None:
+    if evidence.reader is None or not findings:
+        return None
+    name = findings[0]["name"]
+    found = explain(evidence.reader, page, evidence.names.index(name), name,
+                    from_dict(PageParams, evidence.pages.page, "page"))
+    leads = [f"{lead.lead}{' strip' if lead.strip else ''} {lead.share:.0%}" for lead in found.leads[:NAMED]]
+    return Why(name, png_address(tinted(page, found.relevance)[..., ::-1]), leads)
 
 
 def png_address(page: np.ndarray) -> str:
-    """Return a grey page, uint8 (H, W), as a data: address that needs no other file."""
+    """Return a page, uint8 grey (H, W) or BGR (H, W, 3), as a data: address that needs no other file."""
     ok, encoded = cv2.imencode(".png", np.ascontiguousarray(page), [cv2.IMWRITE_PNG_COMPRESSION, 9])
     assert ok
     return "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode()

@@ -7,16 +7,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from components.evaluate.charts import Series, line_chart, unit_chart, whisker
-from components.evaluate.evidence import Evidence, figure, interval
+from components.evaluate.evidence import Evidence, figure, interval, percent, percent_interval, signed
 from components.evaluate.examples import examples
 from model.metrics import METRICS
 
 NAMES = {"auroc": "AUROC", "auprc": "AUPRC", "f1": "F1", "precision": "Precision", "recall": "Recall",
-         "specificity": "Specificity"}
+         "specificity": "Specificity", "brier": "Brier"}
 RULES = {"f1": "greatest F1", "youden": "greatest sensitivity + specificity"}
 LARGEST_DOT, DOT = 90.0, 14.0
 """Areas in square units of the charts: of a reliability bin with every record in it, of an epoch."""
-AXES = {"roc": ("fpr", "tpr"), "pr": ("recall", "precision"), "reliability": ("probability", "observed")}
+AXES = {"roc": ("fpr", "tpr"), "pr": ("recall", "precision"), "reliability": ("probability", "observed"),
+        "calibrated": ("probability", "observed")}
+DOTTED = ("reliability", "calibrated")
 
 
 def render_report(evidence: Evidence) -> str:
@@ -24,13 +26,16 @@ def render_report(evidence: Evidence) -> str:
     hits, misses = examples(evidence)
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure": figure, "interval": interval}
+    environment.filters |= {"figure": figure, "interval": interval, "signed": signed, "percent": percent,
+                            "percent_interval": percent_interval}
     return environment.get_template("report.html").render(
         meta=evidence.meta, metrics=evidence.metrics, names=evidence.names, captures=evidence.captures,
         metric_names=NAMES, metric_keys=METRICS, rule=RULES[evidence.metrics["params"]["threshold"]],
         warnings=evidence.warnings, whiskers=_whiskers(evidence),
         panels=[_panel(evidence, name) for name in evidence.names], training=_training(evidence.history),
-        subgroups=_subgroups(evidence), splits=split_table(evidence), hits=hits, misses=misses)
+        sure_rows=lambda block: [*block["classes"].items(), ("Macro", block["macro"])],
+        subgroups=_subgroups(evidence), gaps=evidence.gaps, comparisons=evidence.comparisons,
+        splits=split_table(evidence), hits=hits, misses=misses)
 
 
 def split_table(evidence: Evidence) -> list[dict]:
@@ -62,7 +67,9 @@ def _panel(evidence: Evidence, name: str) -> dict:
                    title=f"Precision and recall, {name}",
                    mark=(first["recall"]["value"], first["precision"]["value"]) if measured else None),
         unit_chart(at["reliability"], x_label="Probability", y_label="Observed share", diagonal=True,
-                   title=f"Reliability, {name}")]
+                   title=f"Reliability, {name}"),
+        unit_chart(at["calibrated"], x_label="Calibrated probability", y_label="Observed share", diagonal=True,
+                   title=f"Reliability after calibration, {name}")]
     return {"name": name, "charts": [Markup(chart) for chart in charts], "figures": first}
 
 
@@ -70,7 +77,7 @@ def _series(evidence: Evidence, kind: str, name: str) -> list[Series]:
     lines = []
     for capture in evidence.captures:
         points = [p for p in evidence.curves[kind] if p["label"] == name and p["capture"] == capture]
-        areas = np.array([p["records"] for p in points]) if kind == "reliability" else None
+        areas = np.array([p["records"] for p in points]) if kind in DOTTED else None
         lines.append(Series(capture, np.array([[p[axis] for axis in AXES[kind]] for p in points]).reshape(-1, 2),
                             None if areas is None else LARGEST_DOT * areas / areas.sum()))
     return lines

@@ -1,7 +1,7 @@
 """evaluate: checkpoint and frozen pages to figures, curves, predictions, a report and a model card."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +10,41 @@ import torch
 
 from components.evaluate.card import model_card
 from components.evaluate.evidence import Evidence
+from components.evaluate.readings import gathered, one_capture, write_readings
 from components.evaluate.report import render_report
 from components.progress import track
 from ecg.pages import PageSet
 from ecg.records import RecordStore, write_beside
 from model.baselines import Network
 from model.calibration import reliability
-from model.checkpoint import checkpoint_digest, load_checkpoint, read_json
+from model.checkpoint import checkpoint_digest, folder_digest, load_checkpoint, read_json
+from model.compare import compare
 from model.curves import pr_points, roc_points
 from model.data import millivolts
-from model.evaluation import measure, measure_subgroups, scores_of, thresholds_of, truth_of
+from model.evaluation import (
+    Certainty,
+    certainty_of,
+    measure,
+    measure_subgroups,
+    scores_of,
+    thresholds_of,
+    truth_of,
+)
 from model.inference import predict_batches, predict_pages
+from model.metrics import METRICS
 from model.network import PageReader
-from model.params import EvaluateParams, as_dict
+from model.params import EvaluateParams, PageParams
+from model.refusal import BLANK, bounded_on, features_of, fitted_refusal
+from model.subgroups import gaps
 from model.task import Batch
+from model.typed import as_dict, from_dict
 
 SCHEMA_VERSION = 1
+DESCRIBED = ("record", "patient", "split", "sex", "age", "device")
+_RELIABILITY = (reliability, ("probability", "observed", "records"))
 CURVES = {"roc": (roc_points, ("fpr", "tpr")), "pr": (pr_points, ("recall", "precision")),
-          "reliability": (reliability, ("probability", "observed", "records"))}
+          "reliability": _RELIABILITY, "calibrated": _RELIABILITY}
+"""The last is the reliability of calibrated probabilities."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +64,8 @@ class EvaluateResult:
 
 
 def run(*, checkpoint: Path, pages: Path, evaluation: Path, params: EvaluateParams, seed: int,
-        records: Path | None = None) -> EvaluateResult:
+        records: Path | None = None, against: dict[str, Path] | None = None,
+        readings: tuple[Path, ...] = ()) -> EvaluateResult:
     """Read every page with the image stream alone, and write what comes of it.
 
     Args:
@@ -57,27 +75,49 @@ def run(*, checkpoint: Path, pages: Path, evaluation: Path, params: EvaluatePara
         params: section evaluate of params.yaml.
         seed: of the bootstrap.
         records: the record store of the pages, for a baseline that reads signals.
+        against: evaluations of other models on the same pages, by name, to test the differences.
+        readings: what `read` wrote for each capture; they are then not read here.
 
     Raises:
         ValueError: the pages show other findings or have another geometry than the checkpoint was trained on,
-            lack a split, or an input is damaged.
+            lack a split, or an input is damaged; an evaluation to compare with is of other pages.
     """
     net, meta = load_checkpoint(checkpoint)
     page_set = PageSet.open(pages)
-    _refuse_other_pages(meta, page_set)
-    predictions = _predict(net, page_set, params.batch_size, _signals(net, page_set, records))
+    _refuse_other_pages(meta, page_set, drawn="page" in net.reads)
+    predictions = (gathered(readings, checkpoint=checkpoint_digest(checkpoint), pages=page_set) if readings else
+                   _predict(net, page_set, params.batch_size, _signals(net, page_set, records)))
+    refusal = _judge_pages(page_set, predictions, params)
     names = page_set.label_names
-    measured = measure(predictions, label_names=names, params=params, seed=seed)
-    metrics = {"schema": SCHEMA_VERSION, **measured, "label_names": list(names), "params": as_dict(params),
-               "seed": seed, "checkpoint_digest": checkpoint_digest(checkpoint), "pages_digest": page_set.digest,
-               "data_digest": page_set.data_digest}
+    known = dict(label_names=names, params=params)
+    measured = measure(predictions, **known, seed=seed)
+    metrics = {"schema": SCHEMA_VERSION, **measured, "refusal": refusal, "label_names": list(names),
+               "params": as_dict(params), "seed": seed, "checkpoint_digest": checkpoint_digest(checkpoint),
+               "pages_digest": page_set.digest, "data_digest": page_set.data_digest}
+    comparisons = {name: _compare(metrics, predictions, Path(other), seed) for name, other in (against or {}).items()}
+    groups = measure_subgroups(predictions, **known, seed=seed)
     evidence = Evidence(meta=meta, history=read_json(checkpoint / "history.json", made_by="vizecg train"),
-                        metrics=metrics, pages=page_set, predictions=predictions, curves=_curves(predictions, names),
-                        subgroups=measure_subgroups(predictions, label_names=names, params=params, seed=seed),
-                        thresholds=thresholds_of(predictions, label_names=names, params=params))
+                        metrics=metrics, pages=page_set, predictions=predictions,
+                        curves=_curves(predictions, names, certainty_of(predictions, **known)), subgroups=groups,
+                        gaps=gaps(groups, METRICS), thresholds=thresholds_of(predictions, **known),
+                        comparisons=comparisons, reader=PageReader(net) if net.reads == ("page",) else None)
     with write_beside(evaluation) as folder:
         _write(folder, evidence)
     return _result(measured["test"][page_set.captures[0]])
+
+
+def read(*, checkpoint: Path, pages: Path, readings: Path, capture: str, params: EvaluateParams,
+         records: Path | None = None) -> None:
+    """Read the pages of one capture and write the predictions, for a `run` that gathers them.
+
+    Raises:
+        ValueError: as `run`; or there is no such capture.
+    """
+    net, meta = load_checkpoint(checkpoint)
+    page_set = one_capture(PageSet.open(pages), capture)
+    _refuse_other_pages(meta, page_set, drawn="page" in net.reads)
+    predictions = _predict(net, page_set, params.batch_size, _signals(net, page_set, records))
+    write_readings(readings, predictions, checkpoint=checkpoint_digest(checkpoint), pages=page_set)
 
 
 def _signals(net: Network, pages: PageSet, records: Path | None) -> np.ndarray | None:
@@ -104,7 +144,7 @@ def _predict(net: Network, pages: PageSet, batch_size: int, signals: np.ndarray 
         scores = np.concatenate([_scores(net, array[s:s + batch_size],
                                          None if signals is None else signals[s:s + batch_size], device)
                                  for s in starts])
-        known = pages.index[["record", "patient", "split", "sex", "age"]].assign(capture=capture)
+        known = pages.index[[name for name in DESCRIBED if name in pages.index]].assign(capture=capture)
         probabilities = pd.DataFrame(scores, columns=[f"p:{name}" for name in pages.label_names])
         tables.append(pd.concat([known, probabilities, pages.index[[f"label:{n}" for n in pages.label_names]]], axis=1))
     return pd.concat(tables, ignore_index=True)
@@ -117,26 +157,75 @@ def _scores(net: Network, pages: np.ndarray, signals: np.ndarray | None, device:
     return predict_batches(net, [batch], device=device)
 
 
-def _curves(predictions: pd.DataFrame, names: tuple[str, ...]) -> dict[str, list[dict]]:
+def _judge_pages(pages: PageSet, predictions: pd.DataFrame, params: EvaluateParams) -> dict:
+    """Add each page's quality to the predictions; return the test for an ECG page, its bound chosen on validation
+    pages, and the share of test pages that it refuses."""
+    own = from_dict(PageParams, pages.page, "page")
+    drawn = {capture: replace(own, layout=capture.partition("@")[2] or own.layout) for capture in pages.captures}
+    measures = np.concatenate([features_of(pages.array(capture), geometry) for capture, geometry in drawn.items()])
+    predictions["quality"] = fitted_refusal().quality(measures)
+    blank = np.concatenate([pages.array(capture).min(axis=(1, 2)) == BLANK for capture in pages.captures])
+    # A reading expects the page's own layout: the bound is about such pages, if there are any.
+    usual = [capture for capture, geometry in drawn.items() if geometry == own] or pages.captures
+    validate, test = ((predictions["split"] == split).to_numpy() for split in ("validate", "test"))
+    bounding = validate & ~blank & predictions["capture"].isin(usual).to_numpy()
+    refusal = bounded_on(predictions["quality"].to_numpy()[bounding], refused=params.refused)
+    refused = (predictions["quality"] < refusal.least)[test].groupby(predictions["capture"], sort=False).mean()
+    return {"test": asdict(refusal), "refused": {name: float(share) for name, share in refused.items()}}
+
+
+def _compare(metrics: dict, predictions: pd.DataFrame, other: Path, seed: int) -> dict:
+    """Test the differences to another model's evaluation.
+
+    Raises:
+        ValueError: it is of other pages or findings, or damaged.
+    """
+    theirs = read_json(other / "metrics.json", made_by="vizecg evaluate")
+    for name in ("pages_digest", "label_names"):
+        if theirs.get(name) != metrics[name]:
+            raise ValueError(f"{other}/metrics.json: {name} is not that of these pages; evaluate that model on them")
+    differences = compare(predictions, pd.read_parquet(other / "predictions.parquet"),
+                          label_names=tuple(metrics["label_names"]),
+                          params=from_dict(EvaluateParams, metrics["params"], "evaluate"), seed=seed)
+    return {"checkpoint_digest": theirs["checkpoint_digest"], "captures": differences}
+
+
+def _curves(predictions: pd.DataFrame, names: tuple[str, ...], certainty: Certainty) -> dict[str, list[dict]]:
     """Flat points of the test split for each kind of curve, each with its finding (`label`) and its capture."""
     curves: dict[str, list[dict]] = {kind: [] for kind in CURVES}
     for capture, table in predictions[predictions["split"] == "test"].groupby("capture", sort=False):
-        columns = zip(names, scores_of(table, names).T, truth_of(table, names).T, strict=True)
-        for name, score, truth in columns:
+        scores = scores_of(table, names)
+        columns = zip(names, scores.T, certainty.calibrated(scores).T, truth_of(table, names).T, strict=True)
+        for name, score, mended, truth in columns:
             for kind, (function, axes) in CURVES.items():
                 curves[kind] += [{"label": name, "capture": capture, **dict(zip(axes, point, strict=True))}
-                                 for point in function(score, truth).round(6).tolist()]
+                                 for point in function(mended if kind == "calibrated" else score, truth)
+                                 .round(6).tolist()]
     return curves
 
 
+def _classification(predictions: pd.DataFrame, evidence: Evidence) -> dict:
+    """ROC and confusion of the first capture over all (page, finding) pairs, as Kubeflow shows them."""
+    table = predictions[(predictions["split"] == "test") & (predictions["capture"] == evidence.captures[0])]
+    scores, truth = scores_of(table, evidence.names), truth_of(table, evidence.names)
+    called = scores >= np.array([evidence.thresholds[name] for name in evidence.names])
+    points = roc_points(scores.ravel(), truth.ravel(), levels=True)
+    matrix = [[int(((truth == has) & (called == said)).sum()) for said in (False, True)] for has in (False, True)]
+    return {"roc": dict(zip(("fpr", "tpr", "threshold"), points.T.round(6).tolist(), strict=True)),
+            "confusion": {"categories": ["absent", "present"], "matrix": matrix}}
+
+
 def _write(folder: Path, evidence: Evidence) -> None:
+    evidence.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    evidence.metrics["predictions_digest"] = folder_digest(folder, ("predictions.parquet",))
     _write_json(folder / "metrics.json", evidence.metrics)
     _write_json(folder / "thresholds.json", evidence.thresholds)
-    _write_json(folder / "subgroups.json", evidence.subgroups)
+    _write_json(folder / "subgroups.json", {"groups": evidence.subgroups, "gaps": evidence.gaps})
+    _write_json(folder / "comparisons.json", evidence.comparisons)
+    _write_json(folder / "classification.json", _classification(evidence.predictions, evidence))
     (folder / "curves").mkdir()
     for kind, points in evidence.curves.items():
         _write_json(folder / "curves" / f"{kind}.json", points)
-    evidence.predictions.to_parquet(folder / "predictions.parquet", index=False)
     (folder / "report.html").write_text(render_report(evidence), encoding="utf-8")
     (folder / "model_card.md").write_text(model_card(evidence), encoding="utf-8")
 
@@ -152,12 +241,13 @@ def _result(block: dict) -> EvaluateResult:
     return EvaluateResult(records=block["records"], **{k: float("nan") if v is None else v for k, v in figures.items()})
 
 
-def _refuse_other_pages(meta: dict, pages: PageSet) -> None:
+def _refuse_other_pages(meta: dict, pages: PageSet, *, drawn: bool) -> None:
+    """Refuse pages of other findings, of no test split and, for what reads pages, of another geometry."""
     if tuple(meta["label_names"]) != pages.label_names:
         raise ValueError(f"{pages.path}/pages.json: label_names are {', '.join(pages.label_names)}, the checkpoint's "
                          f"are {', '.join(meta['label_names'])}; render the store that it was trained on")
     for name, value in meta["page"].items():
-        if pages.page.get(name) != value:
+        if drawn and pages.page.get(name) != value:
             raise ValueError(f"{pages.path}/pages.json: page.{name} is {pages.page.get(name)!r}, the checkpoint's is "
                              f"{value!r}; render again with the page that it was trained on")
     if "test" not in set(pages.index["split"]):

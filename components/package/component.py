@@ -13,7 +13,8 @@ def package(checkpoint: dsl.Input[dsl.Model], pages: dsl.Input[dsl.Dataset], eva
     from pathlib import Path
 
     from components.package.step import run
-    from model.params import PackageParams, from_dict
+    from model.params import PackageParams
+    from model.typed import from_dict
 
     result = run(checkpoint=Path(checkpoint.path), pages=Path(pages.path), evaluation=Path(evaluation.path),
                  decision=Path(decision.path), package=Path(package.path),

@@ -1,6 +1,5 @@
 """package: checkpoint to the exported model, parity-checked, with a sample answer and the archive for TorchServe."""
 
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from ecg.pages import PageSet
 from ecg.records import write_beside
 from model.checkpoint import checkpoint_digest, load_checkpoint, read_json
 from model.export import PARITY_BATCHES, check_parity, export_reader, save_reader
-from model.package import decided_on, package_digest
+from model.package import decided_on, description_digest, evaluation_digest, package_digest
 from model.params import PackageParams
 from model.reading import SCHEMA_VERSION, PageReading, file_digest, probabilities
+from model.typed import as_dict
 from serving.archive import write_archive
 
-VERSION_DIGITS = 12
 FROM_CHECKPOINT = ("label_names", "page", "data_digest", "git_commit", "params_hash", "run_id", "parameters")
 
 
@@ -54,20 +53,23 @@ def run(*, checkpoint: Path, pages: Path, evaluation: Path, decision: Path, pack
             by more than `params.parity`, there is no full-size sample page, or an input is damaged.
     """
     net, meta = load_checkpoint(checkpoint)
-    passed = decided_on(evaluation, decision, checkpoint=checkpoint_digest(checkpoint))["passed"]
+    decided = decided_on(evaluation, decision, checkpoint=checkpoint_digest(checkpoint))
     page_set = PageSet.open(pages)
     if dict(page_set.page) != dict(meta["page"]):
         raise ValueError(f"{pages}/pages.json: page is not the checkpoint's; render again with its page")
     with write_beside(package) as folder:
         save_reader(export_reader(net, meta), folder / "model.pt2")
         parity = check_parity(folder / "model.pt2", net, _some_pages(page_set, seed), limit=params.parity)
-        description = _describe(folder, meta, checkpoint, evaluation, params, passed=passed, parity=parity)
+        papers = {"gate": {"passed": decided["passed"]}, "decision_digest": file_digest(decision / "decision.json"),
+                  "evaluation_digest": evaluation_digest(evaluation),
+                  "made_with": _made_with(meta, page_set, evaluation, decided, params)}
+        description = _describe(folder, meta, checkpoint, evaluation, params, papers=papers, parity=parity)
         _write_json(folder / "model.json", description)
         _add_sample(folder, pages)
         write_archive(folder, name=params.name, version=description["version"])
         digest = package_digest(folder)
         size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-    return PackageResult(description["version"], digest, passed, parity, size)
+    return PackageResult(description["version"], digest, decided["passed"], parity, size)
 
 
 def _some_pages(pages: PageSet, seed: int) -> np.ndarray:
@@ -78,7 +80,7 @@ def _some_pages(pages: PageSet, seed: int) -> np.ndarray:
     return array[np.sort(rows)]
 
 
-def _describe(folder: Path, meta: dict, checkpoint: Path, evaluation: Path, params: PackageParams, *, passed: bool,
+def _describe(folder: Path, meta: dict, checkpoint: Path, evaluation: Path, params: PackageParams, *, papers: dict,
               parity: float) -> dict:
     """What model.json says. The version is a digest of the rest: other weights or thresholds, another version."""
     metrics = read_json(evaluation / "metrics.json", made_by="vizecg evaluate")
@@ -86,10 +88,24 @@ def _describe(folder: Path, meta: dict, checkpoint: Path, evaluation: Path, para
         "schema": SCHEMA_VERSION, "name": params.name, "digest": file_digest(folder / "model.pt2"),
         "checkpoint_digest": checkpoint_digest(checkpoint), **{name: meta[name] for name in FROM_CHECKPOINT},
         "thresholds": read_json(evaluation / "thresholds.json", made_by="vizecg evaluate"),
-        "gate": {"passed": passed}, "parity": parity, "packaged_by": lineage(params),
+        "certainty": _certainty(metrics), "refusal": metrics["refusal"]["test"],
+        **papers, "parity": parity, "packaged_by": lineage(params), "train_image": meta.get("image_digest", "none"),
         "metrics": {capture: block["macro"] for capture, block in metrics["test"].items()}}
-    version = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:VERSION_DIGITS]
-    return {**description, "version": version}
+    return {**description, "version": description_digest(description)}
+
+
+def _made_with(meta: dict, pages: PageSet, evaluation: Path, decided: dict, params: PackageParams) -> dict:
+    """The parameters behind this package, a section a step: all that it takes to make it again."""
+    measured = read_json(evaluation / "metrics.json", made_by="vizecg evaluate")
+    return {"seed": meta["seed"], **pages.made_with, **{name: meta[name] for name in ("page", "model", "train")},
+            "evaluate": measured["params"], "gate": decided["params"], "package": as_dict(params)}
+
+
+def _certainty(metrics: dict) -> dict:
+    """Calibration and conformal bounds, from the figures that gate has measured again."""
+    block = next(iter(metrics["test"].values()))
+    return {"coverage": metrics["params"]["coverage"],
+            "findings": {name: figures["calibration"] for name, figures in block["classes"].items()}}
 
 
 def _add_sample(folder: Path, pages: Path) -> None:

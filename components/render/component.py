@@ -12,7 +12,8 @@ def render(records: dsl.Input[dsl.Dataset], params: dict, page: dict, seed: int,
     from pathlib import Path
 
     from components.render.step import run
-    from model.params import PageParams, RenderParams, from_dict
+    from model.params import PageParams, RenderParams
+    from model.typed import from_dict
 
     result = run(records=Path(records.path), pages=Path(pages.path), params=from_dict(RenderParams, params, "render"),
                  page=from_dict(PageParams, page, "page"), seed=seed)

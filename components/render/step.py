@@ -12,20 +12,25 @@ import numpy as np
 import pandas as pd
 
 from components.progress import track
-from components.render.captures import BLANK, CapturedPages, view
+from components.render.captures import BLANK, CapturedPages, OwnPages, view
 from components.render.contact_sheet import contact_sheet
+from ecg.pages import digest_of
 from ecg.paper.header import Header
 from ecg.paper.layout import fitted, layout
 from ecg.paper.page import CLEAN, Renderer
 from ecg.paper.png import write_png
 from ecg.paper.sheet import draw_sheet
+from ecg.pictures import Pictures
 from ecg.records import RecordStore, write_beside
-from model.params import PageParams, RenderParams, as_dict
+from model.params import PageParams, RenderParams
+from model.typed import as_dict
 
 SCHEMA_VERSION = 1
 BLOCK = 256
 """Pages drawn before they are written."""
 COLUMNS = ("record", "patient", "split", "age", "sex", "device")
+OWN = "own"
+"""The capture that is not drawn: the records' own pictures."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,15 @@ def run(*, records: Path, pages: Path, params: RenderParams, page: PageParams, s
         seed: decides which records the contact sheet and the samples show.
 
     Raises:
-        ValueError: no record store, an unknown layout, or no record in one of the splits.
+        ValueError: no record store, an unknown layout, no record in one of the splits, a record without signal that
+            is to be drawn, or a store without pictures that are to be shown.
     """
     store = RecordStore.open(records)
     rows = np.concatenate([store.rows(split) for split in params.splits])
+    drawn = [capture for capture in params.captures if view(capture, page)[0] != OWN]
+    if drawn:
+        store.refuse_without_signal(rows, f"render.captures: {drawn[0]} is drawn from the signal; for scanned pages "
+                                          "use --set render.captures=[own]")
     index = store.table.iloc[rows][[*COLUMNS, *(f"label:{name}" for name in store.label_names)]]
     with write_beside(pages) as scratch:
         hashes, unread = [], {}
@@ -60,10 +70,10 @@ def run(*, records: Path, pages: Path, params: RenderParams, page: PageParams, s
             hashes.append(drawn)
             unread[capture] = missed
         index.to_parquet(scratch / "index.parquet", index=False)
-        digest = _digest(hashes, index, params.captures, page)
+        digest = digest_of(hashes, index, params.captures, as_dict(page))
         meta = {"schema": SCHEMA_VERSION, "digest": digest, "data_digest": store.digest,
                 "label_names": store.label_names, "captures": params.captures, "not_located": unread,
-                "page": as_dict(page)}
+                "page": as_dict(page), "made_with": {**store.made_with, "render": as_dict(params)}}
         (scratch / "pages.json").write_text(json.dumps(meta, indent=2) + "\n")
         _draw_pictures(scratch, store, rows, params, page, np.random.default_rng(seed))
     return RenderResult(len(rows), params.captures, digest)
@@ -98,15 +108,12 @@ def _drawer(capture: str, page: PageParams, store: RecordStore, seed: int) -> It
                             width=page.width, px_per_mm=page.px_per_mm, sampling_rate=store.sampling_rate,
                             samples=store.signals.shape[-1])
         yield lambda signals, _: renderer.draw_batch(signals, [CLEAN] * len(signals))
+    elif kind == OWN:
+        with OwnPages(capture, page, store.path) as pages:
+            yield pages.draw
     else:
         with CapturedPages(capture, page, store.sampling_rate, seed) as pages:
             yield pages.draw
-
-
-def _digest(hashes: list[str], index: pd.DataFrame, captures: tuple[str, ...], page: PageParams) -> str:
-    """Hash what a model would be measured on: the pages and their table."""
-    parts = json.dumps([hashes, captures, as_dict(page), index.to_csv(index=False)])
-    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def _draw_pictures(folder: Path, store: RecordStore, rows: np.ndarray, params: RenderParams, page: PageParams,
@@ -120,7 +127,8 @@ def _draw_pictures(folder: Path, store: RecordStore, rows: np.ndarray, params: R
     candidates = store.rows(split)
     samples = folder / "samples"
     samples.mkdir()
-    listed = [_draw_sample(samples, store, row, params, page)
+    sample = _copy_sample if view(params.captures[0], page)[0] == OWN else _draw_sample
+    listed = [sample(samples, store, row, params, page)
               for row in candidates[pick_varied(store.labels[candidates], params.samples, rng)]]
     pd.DataFrame(listed, columns=["file", "record", "labels"]).to_csv(samples / "labels.csv", index=False)
 
@@ -134,6 +142,15 @@ def _draw_sample(folder: Path, store: RecordStore, row: int, params: RenderParam
     file = re.sub(r"[^\w.-]+", "_", record) + ".png"
     write_png(folder / file, draw_sheet(store.signals[row], sampling_rate=store.sampling_rate, header=header,
                                         layout=layout(page.layout), dpi=params.sample_dpi).page)
+    return {"file": file, "record": record, "labels": " ".join(_labels(store, row))}
+
+
+def _copy_sample(folder: Path, store: RecordStore, row: int, params: RenderParams, page: PageParams) -> dict:
+    """Write one record's own picture."""
+    record = str(store.table["record"].iloc[row])
+    data = Pictures(store.path).read(record)
+    file = re.sub(r"[^\w.-]+", "_", record) + (".png" if data.startswith(b"\x89PNG") else ".jpg")
+    (folder / file).write_bytes(data)
     return {"file": file, "record": record, "labels": " ".join(_labels(store, row))}
 
 

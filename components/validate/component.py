@@ -12,7 +12,8 @@ def validate(records: dsl.Input[dsl.Dataset], params: dict, seed: int, validatio
     from pathlib import Path
 
     from components.validate.step import run
-    from model.params import ValidateParams, from_dict
+    from model.params import ValidateParams
+    from model.typed import from_dict
 
     result = run(records=Path(records.path), validation=Path(validation.path),
                  params=from_dict(ValidateParams, params, "validate"), seed=seed)

@@ -11,7 +11,8 @@ import torch
 from ecg.records import write_beside
 from model.checkpoint import save_checkpoint
 from model.network import VizECGNet
-from model.params import EvaluateParams, GateParams, PackageParams, PageParams, RenderParams, Rule, as_dict
+from model.params import EvaluateParams, GateParams, PackageParams, PageParams, RenderParams, Rule
+from model.typed import as_dict
 from tests.model.tiny import TINY
 
 PAGE = PageParams(height=96, width=192, px_per_mm=0.75)
@@ -59,8 +60,8 @@ def build(root: Path, store, pages: Path, *, seed: int, limit: float = 0.0) -> F
     write_random_checkpoint(folders.checkpoint, store, seed=seed)
     components.evaluate.step.run(checkpoint=folders.checkpoint, pages=pages, evaluation=folders.evaluation,
                                  params=EvaluateParams(resamples=20), seed=1)
-    components.gate.step.run(evaluation=folders.evaluation, decision=folders.decision,
-                             params=GateParams(rules=(Rule(limit=limit),)), seed=1)
+    components.gate.step.run(**{name: folders.inputs[name] for name in ("evaluation", "checkpoint", "pages")},
+                             decision=folders.decision, params=GateParams(rules=(Rule(limit=limit),)), seed=1)
     components.package.step.run(**folders.inputs, package=folders.package, params=PackageParams(), seed=1)
     return folders
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from benchmarks.accuracy import ROWS, main
-from model.params import ModelParams, as_dict
+from model.params import ModelParams
+from model.typed import as_dict
 from tests.model.tiny import TINY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +25,7 @@ def command(tmp_path, store, pages, monkeypatch):
     validation = tmp_path / "validation"
     validation.mkdir()
     (validation / "validation.json").write_text(json.dumps(
-        {"success": True, "critical_failed": [], "data_digest": store.digest}))
+        {"success": True, "critical_failed": [], "warnings": [], "expectations": [], "data_digest": store.digest}))
     words = ["--records", str(store.path), "--validation", str(validation), "--pages", str(pages)]
     for setting in (*SMALL, f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"):
         words += ["--set", setting]
@@ -43,6 +44,27 @@ def test_rows_are_trained_once_and_printed_from_mlflow(command, capsys, monkeypa
     assert capsys.readouterr().out == first
     main([*command, "--seeds", "1", "--print"])
     assert len(capsys.readouterr().out.splitlines()) == len(first.splitlines())
+
+
+@pytest.mark.slow
+def test_a_row_finds_its_teacher_and_kept_checkpoints_are_only_read_again(command, capsys):
+    rows = ["--rows", "resnet1d_wang", "taught", "--seeds", "1"]
+    main([*command, *rows])
+    assert "| taught | page |" in capsys.readouterr().out
+    main([*command, *rows, "--set", "evaluate.resamples=30"])
+    said = capsys.readouterr()
+    assert "resnet1d_wang: kept in local/accuracy/resnet1d_wang-1" in said.out + said.err
+    assert "taught: kept in local/accuracy/taught-1" in said.out + said.err
+    main([*command, "--rows", "resnet1d_wang", "--seeds", "1", "--set", "train.weight_decay=0.02"])
+    said = capsys.readouterr()
+    assert "was trained otherwise; trained again" in said.out + said.err
+
+
+def test_a_recipe_gives_the_settings_wherever_its_data_lie(tmp_path, monkeypatch):
+    from components.recipe import compose
+
+    monkeypatch.chdir(tmp_path)
+    assert compose("ptbxl-fast", tmp_path / "params.yaml").page.width == 256
 
 
 def test_an_unknown_row_is_named(command):

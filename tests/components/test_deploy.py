@@ -10,10 +10,11 @@ import components.deploy.step as deploy_step
 import components.predict
 import components.register.step
 import components.rollback
-from components.deploy.champion import CHAMPION, PREVIOUS, crown, holder, version_of
+from components.deploy.trust import check_registered
+from components.moves import CHAMPION, PREVIOUS, crown, holder, ledger, moves_of, version_of
 from components.tracking import connect
 from model.package import check_package
-from model.params import RegisterParams, TrackingParams
+from model.params import GateParams, RegisterParams, Rule, TrackingParams
 from model.reading import PageReading, probabilities
 from serving.torchserve import stop
 from tests.components.conftest import edit_json
@@ -39,7 +40,8 @@ class Place:
         out = self.root / f"registration{len(self.registrations)}"
         result = components.register.step.run(
             package=folders.package, evaluation=folders.evaluation, decision=folders.decision, registration=out,
-            params=RegisterParams(name=NAME), tracking=self.tracking, seed=1)
+            params=RegisterParams(name=NAME), gate=GateParams(rules=(Rule(limit=0.0),)), tracking=self.tracking,
+            seed=1)
         self.registrations[folders.package] = out
         return result.version
 
@@ -95,14 +97,20 @@ def test_deploy_then_the_next_then_a_failure_then_back(place, packaged, another)
     back = components.rollback.run(deployment=place.deployment, params=place.params, tracking=place.tracking)
     assert (back.version, back.previous_version) == ("1", "2") and place.champions() == ("1", "2")
     assert probabilities(place.served(page)) == pytest.approx(ours[packaged], abs=1e-5)
-    moves = moves_of(place.client, "1")
-    assert [move.split(" by ")[0] for move in moves] == ["champion", "previous_champion", "champion"]
-    assert moves[0].endswith(": deploy") and moves[2].endswith(": rollback")
+    moves = moves_of(version_of(place.client, NAME, "1"))
+    assert [move["alias"] for move in moves] == ["challenger", CHAMPION, PREVIOUS, CHAMPION]
+    assert [move["why"] for move in moves] == ["register", "deploy", "deploy", "rollback"]
+    assert (moves[-1]["from"], moves[-1]["to"]) == ("2", "1")
 
-
-def moves_of(client, version):
-    """The moves of a version, in the order of their times."""
-    return [text for name, text in sorted(version_of(client, NAME, version).tags.items()) if name.startswith("move.")]
+    # Somebody sets the alias in MLflow's pages: deploying the other version is refused, that one is served.
+    place.client.set_registered_model_alias(NAME, CHAMPION, "2")
+    with pytest.raises(ValueError, match="set the champion by hand, to version 2; serve that with"):
+        place.deploy(packaged)
+    by_hand = deploy_step.serve_champion(deployment=place.deployment, params=place.params, tracking=place.tracking,
+                                         name=NAME)
+    assert by_hand.version == "2" and place.champions() == ("2", "1")
+    assert probabilities(place.served(page)) == pytest.approx(ours[another], abs=1e-5)
+    assert ledger(place.client, NAME)[-1].why == "alias set by hand in MLflow"
 
 
 def refuse(place, folders, match):
@@ -135,7 +143,7 @@ def test_a_registered_version_that_the_gate_refused_is_refused(place, refused):
     version = client.create_model_version("smuggled", "file:///nowhere",
                                           tags={"package_digest": package_digest(refused.package)})
     with pytest.raises(ValueError, match="the gate refused this model"):
-        deploy_step.check_registered(refused.package, version)
+        check_registered(refused.package, version)
 
 
 def test_a_move_is_appended_and_never_changed(tmp_path):
@@ -146,8 +154,9 @@ def test_a_move_is_appended_and_never_changed(tmp_path):
     assert holder(client, NAME, CHAMPION) is None
     assert crown(client, NAME, "1", why="a") is None and crown(client, NAME, "1", why="again") is None
     assert crown(client, NAME, "2", why="b") == "1" and crown(client, NAME, "1", why="c") == "2"
-    moves = [move.partition(" by ")[0] + move[-3:] for move in moves_of(client, "1")]
-    assert moves == ["champion: a", "previous_champion: b", "champion: c"]
+    moves = [(move["alias"], move["why"]) for move in moves_of(version_of(client, NAME, "1"))]
+    assert moves == [(CHAMPION, "a"), (PREVIOUS, "b"), (CHAMPION, "c")]
+    assert [(entry.before, entry.to) for entry in ledger(client, NAME)] == [("", "1"), ("1", "2"), ("2", "1")]
     assert str(holder(client, NAME, PREVIOUS).version) == "2"
 
 

@@ -15,7 +15,7 @@ from components.evaluate.charts import Series, line_chart, nice_ticks, whisker
 from components.evaluate.step import run
 from ecg.pages import PageSet
 from model.baselines import Baseline
-from model.checkpoint import checkpoint_digest, load_checkpoint, save_checkpoint
+from model.checkpoint import checkpoint_digest, folder_digest, load_checkpoint, save_checkpoint
 from model.data import millivolts
 from model.inference import predict_pages
 from model.network import PageReader
@@ -78,7 +78,8 @@ def test_metrics_have_the_agreed_layout_and_scikit_learns_values(evaluated, chec
 def test_curves_are_flat_lists_of_few_points(evaluated):
     folder, _ = evaluated
     for kind, keys in (("roc", {"fpr", "tpr"}), ("pr", {"recall", "precision"}),
-                       ("reliability", {"probability", "observed", "records"})):
+                       ("reliability", {"probability", "observed", "records"}),
+                       ("calibrated", {"probability", "observed", "records"})):
         points = pd.DataFrame(read(folder / "curves" / f"{kind}.json"))
         assert set(points) == keys | {"label", "capture"}
         assert points.groupby("label").size().max() <= 200
@@ -112,7 +113,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(evaluated, checkpoint, p
     assert not page.fetched and not page.open and not {"script", "link", "iframe"} & set(page.tags)
     assert "url(" not in text and "@import" not in text
     assert "prefers-color-scheme: dark" in text
-    assert 1 <= page.tags.count("img") <= 8
+    assert 2 <= page.tags.count("img") <= 16
     _, meta = load_checkpoint(checkpoint)
     for shown in (f"{result.auroc:.3f}", meta["data_digest"], meta["git_commit"], checkpoint_digest(checkpoint),
                   *meta["label_names"]):
@@ -125,20 +126,67 @@ def test_the_report_is_one_page_that_needs_nothing_else(evaluated, checkpoint, p
 def test_the_model_card_says_what_it_must(evaluated, pages):
     folder, result = evaluated
     text = (folder / "model_card.md").read_text()
-    for heading in ("Intended use", "Limits", "Data", "Performance", "Calibration", "Subgroups", "Licence"):
+    for heading in ("Intended use", "Limits", "Data", "Performance", "Calibration", "Abstention and refusal",
+                    "Subgroups", "Licence"):
         assert f"\n## {heading}" in text
     assert "Not for diagnosis without a physician" in text and f"| **macro** | {result.auroc:.3f} (" in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     widths = {line.count("|") for line in tables}
-    assert "None" not in text and widths == {7, 8}
+    assert "None" not in text and widths == {7, 9}
 
 
 def test_the_same_inputs_give_the_same_bytes(evaluated, checkpoint, pages, tmp_path):
     folder, _ = evaluated
     run(checkpoint=checkpoint, pages=pages, evaluation=tmp_path / "again", params=PARAMS, seed=1)
-    for file in ("metrics.json", "thresholds.json", "subgroups.json", "report.html", "model_card.md",
-                 "curves/roc.json"):
+    for file in ("metrics.json", "thresholds.json", "subgroups.json", "predictions.parquet", "report.html",
+                 "model_card.md", "curves/roc.json"):
         assert (tmp_path / "again" / file).read_bytes() == (folder / file).read_bytes(), file
+
+
+def test_the_predictions_and_the_test_for_an_ecg_page_are_on_record(evaluated):
+    folder, _ = evaluated
+    metrics, predictions = read(folder / "metrics.json"), pd.read_parquet(folder / "predictions.parquet")
+    assert metrics["predictions_digest"] == folder_digest(folder, ("predictions.parquet",))
+    assert {"quality", "device"} <= set(predictions)
+    test = predictions[predictions["split"] == "test"]
+    least = metrics["refusal"]["test"]["least"]
+    assert metrics["refusal"]["refused"] == {"clean": (test["quality"] < least).mean()}
+
+
+def test_kubeflows_roc_and_confusion_are_those_of_the_predictions(evaluated):
+    folder, _ = evaluated
+    shown, predictions = read(folder / "classification.json"), pd.read_parquet(folder / "predictions.parquet")
+    test, thresholds = predictions[predictions["split"] == "test"], read(folder / "thresholds.json")
+    truth = test[[f"label:{n}" for n in thresholds]].to_numpy(bool)
+    scores = test[[f"p:{n}" for n in thresholds]].to_numpy()
+    (_, false_positive), (_, hit) = shown["confusion"]["matrix"]
+    called = scores >= np.array(list(thresholds.values()))
+    assert (hit, false_positive) == ((called & truth).sum(), (called & ~truth).sum())
+    assert sum(map(sum, shown["confusion"]["matrix"])) == truth.size
+    fpr, tpr, levels = (np.array(shown["roc"][name]) for name in ("fpr", "tpr", "threshold"))
+    assert (np.diff(levels) < 0).all() and len(fpr) == len(levels) <= 200
+    for place in (1, len(levels) // 2):
+        assert tpr[place] == pytest.approx((scores >= levels[place] - 1e-6)[truth].mean(), abs=0.02)
+    assert np.trapezoid(tpr, fpr) == pytest.approx(roc_auc_score(truth.ravel(), scores.ravel()), abs=0.01)
+
+
+def test_another_evaluation_of_the_same_pages_is_compared_and_of_others_refused(evaluated, checkpoint, pages, store,
+                                                                             tmp_path):
+    write_random_checkpoint(tmp_path / "other", store, seed=12)
+    run(checkpoint=tmp_path / "other", pages=pages, evaluation=tmp_path / "out", params=PARAMS, seed=1,
+        against={"champion": evaluated[0]})
+    compared = read(tmp_path / "out" / "comparisons.json")["champion"]
+    assert compared["checkpoint_digest"] == checkpoint_digest(checkpoint)
+    ours, theirs = (read(folder / "metrics.json")["test"]["clean"]["macro"]["auroc"]["value"]
+                    for folder in (tmp_path / "out", evaluated[0]))
+    auroc = compared["captures"]["clean"]["macro"]["auroc"]
+    assert auroc["value"] == pytest.approx(ours - theirs) and 0 < auroc["p"] <= 1
+    assert "champion, clean" in (tmp_path / "out" / "report.html").read_text()
+    shutil.copytree(evaluated[0], tmp_path / "stale")
+    edit_json(tmp_path / "stale" / "metrics.json", pages_digest="0")
+    with pytest.raises(ValueError, match="pages_digest is not that of these pages"):
+        run(checkpoint=tmp_path / "other", pages=pages, evaluation=tmp_path / "no", params=PARAMS, seed=1,
+            against={"champion": tmp_path / "stale"})
 
 
 def test_records_of_another_store_are_measured_with_a_warning(checkpoint, pages, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,8 +16,14 @@ from tests.components.conftest import edit_json, write_random_checkpoint
 AUROC = "test.clean.macro.auroc"
 
 
-def judge(evaluation, tmp_path, *rules: Rule, **given):
-    return run(evaluation=evaluation, decision=tmp_path / "decision", params=GateParams(rules=rules), seed=1, **given)
+@pytest.fixture
+def judge(evaluations, pages, tmp_path):
+    """Judges an evaluation, or a spoiled copy of one, beside its checkpoint and pages."""
+    def call(evaluation, *rules: Rule, **given):
+        checkpoint = evaluations[evaluation if evaluation in evaluations else next(iter(evaluations))]
+        return run(evaluation=evaluation, decision=tmp_path / "decision", seed=1, **{
+            "checkpoint": checkpoint, "pages": pages, "params": GateParams(rules=rules), **given})
+    return call
 
 
 def read(path):
@@ -25,14 +32,15 @@ def read(path):
 
 @pytest.fixture(scope="module")
 def evaluations(store, pages, tmp_path_factory):
-    """Two models measured on the same pages, the better one first."""
+    """Two models measured on the same pages, the better one first: evaluation to checkpoint."""
     root = tmp_path_factory.mktemp("gate")
     for seed in (21, 22):
         write_random_checkpoint(root / f"checkpoint{seed}", store, seed=seed)
         evaluate(checkpoint=root / f"checkpoint{seed}", pages=pages, evaluation=root / f"evaluation{seed}",
                  params=EvaluateParams(resamples=50), seed=1)
     folders = [root / f"evaluation{seed}" for seed in (21, 22)]
-    return sorted(folders, key=lambda folder: -figure(folder)["value"])
+    return {folder: Path(str(folder).replace("evaluation", "checkpoint"))
+            for folder in sorted(folders, key=lambda folder: -figure(folder)["value"])}
 
 
 def figure(folder, metric: str = AUROC) -> dict:
@@ -45,73 +53,72 @@ def figure(folder, metric: str = AUROC) -> dict:
 @pytest.fixture
 def evaluation(evaluations, tmp_path):
     """A copy that a test may spoil."""
-    return shutil.copytree(evaluations[0], tmp_path / "evaluation")
+    return shutil.copytree(next(iter(evaluations)), tmp_path / "evaluation")
 
 
 @pytest.mark.parametrize("bound", ["value", "low", "high"])
 @pytest.mark.parametrize("must_be, offset, passed", [
     ("at_least", -0.01, True), ("at_least", 0.01, False), ("at_most", 0.01, True), ("at_most", -0.01, False),
     ("at_least", 0.0, True), ("at_most", 0.0, True)])
-def test_a_rule_compares_the_bound_it_names(evaluation, tmp_path, bound, must_be, offset, passed):
+def test_a_rule_compares_the_bound_it_names(judge, evaluation, tmp_path, bound, must_be, offset, passed):
     value = figure(evaluation)[bound]
-    result = judge(evaluation, tmp_path, Rule(AUROC, bound, must_be, value + offset))
+    result = judge(evaluation, Rule(AUROC, bound, must_be, value + offset))
     decision = read(tmp_path / "decision" / "decision.json")
     assert result.passed == decision["passed"] == decision["rules"][0]["passed"] == passed
     assert len(result.reasons) == (not passed)
     assert decision["rules"][0]["value"] == value and f"{value:.4f}" in decision["rules"][0]["reason"]
 
 
-def test_one_rule_that_fails_is_enough(evaluation, tmp_path):
-    result = judge(evaluation, tmp_path, Rule(AUROC, limit=0.0), Rule("test.clean.macro.f1", limit=1.0),
+def test_one_rule_that_fails_is_enough(judge, evaluation, tmp_path):
+    result = judge(evaluation, Rule(AUROC, limit=0.0), Rule("test.clean.macro.f1", limit=1.0),
                    Rule("test.clean.macro.ece", must_be="at_most", limit=1.0))
     assert not result.passed
     assert [rule["passed"] for rule in read(tmp_path / "decision" / "decision.json")["rules"]] == [True, False, True]
     assert len(result.reasons) == 1 and "test.clean.macro.f1" in result.reasons[0]
 
 
-def test_the_decision_names_what_it_is_about(evaluation, tmp_path):
-    judge(evaluation, tmp_path, Rule(AUROC, limit=0.0))
+def test_the_decision_names_what_it_is_about(judge, evaluation, tmp_path):
+    judge(evaluation, Rule(AUROC, limit=0.0))
     decision = read(tmp_path / "decision" / "decision.json")
     assert decision["evaluation_digest"] == evaluation_digest(evaluation)
     assert decision["checkpoint_digest"] == read(evaluation / "metrics.json")["checkpoint_digest"]
 
 
 @pytest.mark.parametrize("must_be, limit", [("at_least", -1.0), ("at_most", 2.0)])
-def test_what_cannot_be_measured_never_passes(evaluation, tmp_path, must_be, limit):
+def test_what_cannot_be_measured_never_passes(judge, evaluation, tmp_path, must_be, limit):
     # The validation split has no intervals.
-    result = judge(evaluation, tmp_path, Rule("validate.clean.macro.auroc", "low", must_be, limit))
+    result = judge(evaluation, Rule("validate.clean.macro.auroc", "low", must_be, limit))
     assert not result.passed and "not measurable" in result.reasons[0]
 
 
-def test_an_unknown_figure_is_refused_with_near_ones(evaluation, tmp_path):
+def test_an_unknown_figure_is_refused_with_near_ones(judge, evaluation, tmp_path):
     with pytest.raises(ValueError, match="no figure 'test.clean.marco.auroc'; near it: test.clean.macro.auroc"):
-        judge(evaluation, tmp_path, Rule("test.clean.marco.auroc"))
+        judge(evaluation, Rule("test.clean.marco.auroc"))
     assert not (tmp_path / "decision").exists()
 
 
-def test_a_gate_without_rules_is_refused(evaluation, tmp_path):
+def test_a_gate_without_rules_is_refused(judge, evaluation, tmp_path):
     with pytest.raises(ValueError, match="gate.rules: empty"):
-        judge(evaluation, tmp_path)
+        judge(evaluation)
 
 
-def test_a_model_must_not_be_worse_than_the_champion(evaluations, tmp_path):
+def test_a_model_must_not_be_worse_than_the_champion(judge, evaluations, tmp_path):
     better, worse = evaluations
     gap = figure(better)["value"] - figure(worse)["value"]
     assert gap > 1e-3
-    assert judge(better, tmp_path, Rule(AUROC, limit=0.0), champion=worse).passed
-    refused = judge(worse, tmp_path, Rule(AUROC, limit=0.0), champion=better)
+    assert judge(better, Rule(AUROC, limit=0.0), champion=worse).passed
+    refused = judge(worse, Rule(AUROC, limit=0.0), champion=better)
     assert not refused.passed and "champion" in refused.reasons[0]
     for margin, passed in ((gap + 1e-6, True), (gap - 1e-6, False)):
         params = GateParams(rules=(Rule(AUROC, limit=0.0),), champion_margin=margin)
-        assert run(evaluation=worse, decision=tmp_path / "decision", params=params, seed=1,
-                   champion=better).passed == passed
+        assert judge(worse, params=params, champion=better).passed == passed
     assert read(tmp_path / "decision" / "decision.json")["champion_digest"] == evaluation_digest(better)
 
 
-def test_a_champion_on_other_pages_is_refused(evaluations, evaluation, tmp_path):
+def test_a_champion_on_other_pages_is_refused(judge, evaluations, evaluation, tmp_path):
     edit_json(evaluation / "metrics.json", pages_digest="0" * 64)
     with pytest.raises(ValueError, match="pages_digest is not that of"):
-        judge(evaluations[0], tmp_path, Rule(AUROC, limit=0.0), champion=evaluation)
+        judge(next(iter(evaluations)), Rule(AUROC, limit=0.0), champion=evaluation)
 
 
 def set_figure(folder, metric: str, value, bound: str = "value") -> None:
@@ -175,11 +182,11 @@ TRICKS = {
 
 
 @pytest.mark.parametrize("name", TRICKS)
-def test_a_trick_is_refused_for_the_model_and_for_the_champion(name, evaluations, evaluation, tmp_path):
+def test_a_trick_is_refused_for_the_model_and_for_the_champion(judge, name, evaluations, evaluation, tmp_path):
     spoil, said = TRICKS[name]
     spoil(evaluation)
     with pytest.raises(ValueError, match=said):
-        judge(evaluation, tmp_path, Rule(AUROC, limit=0.0))
+        judge(evaluation, Rule(AUROC, limit=0.0))
     with pytest.raises(ValueError, match=said):
-        judge(evaluations[1], tmp_path, Rule(AUROC, limit=0.0), champion=evaluation)
+        judge(list(evaluations)[1], Rule(AUROC, limit=0.0), champion=evaluation)
     assert not (tmp_path / "decision").exists()

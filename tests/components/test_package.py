@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.foreign import foreign
 from components.package.step import run
 from model.checkpoint import checkpoint_digest, load_checkpoint
 from model.inference import predict_pages
@@ -17,6 +18,7 @@ from model.network import PageReader
 from model.package import check_package, package_digest
 from model.params import PackageParams
 from model.reading import PageReading, probabilities
+from model.refusal import PageRefusedError
 from tests.components.conftest import edit_json
 
 PARAMS = PackageParams()
@@ -91,8 +93,55 @@ def test_findings_follow_the_thresholds(reading, sample):
     for finding in answer["findings"]:
         assert finding["present"] == (finding["probability"] >= round(finding["threshold"], 6))
     assert [f["label"] for f in answer["findings"]] == reading.meta["label_names"]
+    assert answer["page"]["warnings"] == []
     assert answer["version"] == reading.meta["version"] and 6 < answer["page"]["px_per_mm_found"] < 10
     json.dumps(answer)
+
+
+def test_an_answer_says_how_sure_it_is(reading, sample, packaged):
+    answer = reading.read(sample)
+    metrics = json.loads((packaged.evaluation / "metrics.json").read_text())
+    assert answer["coverage"] == metrics["params"]["coverage"] and 0 < answer["page"]["quality"] <= 1
+    for finding in answer["findings"]:
+        known = metrics["test"]["clean"]["classes"][finding["label"]]["calibration"]
+        odds = np.log(finding["probability"] / (1 - finding["probability"]))
+        mended = 1 / (1 + np.exp(-(known["slope"] * odds + known["intercept"])))
+        assert finding["calibrated"] == pytest.approx(mended, abs=1e-3)
+        plausible = {"present": mended >= known["least_present"], "absent": mended <= known["most_absent"]}
+        assert set(finding["plausible"]) == {name for name, holds in plausible.items() if holds}
+
+
+def test_a_package_made_before_calibration_still_answers(packaged, reading, sample, tmp_path):
+    shutil.copytree(packaged.package, tmp_path / "old")
+    meta = json.loads((tmp_path / "old" / "model.json").read_text())
+    del meta["certainty"], meta["refusal"]
+    (tmp_path / "old" / "model.json").write_text(json.dumps(meta))
+    answer = PageReading.open(tmp_path / "old").read(sample)
+    assert probabilities(answer) == probabilities(reading.read(sample))
+    assert "coverage" not in answer and "quality" not in answer["page"] and "calibrated" not in answer["findings"][0]
+
+
+def test_a_picture_that_is_no_ecg_is_refused_and_a_page_beside_it_is_not(reading, sample):
+    strict = dataclasses.replace(reading, refusal=dataclasses.replace(reading.refusal, least=1.1))
+    with pytest.raises(PageRefusedError, match="no 12-lead ECG page: quality"):
+        strict.read(sample)
+    chart = io.BytesIO()
+    Image.fromarray(foreign("waves on grid", 3)).save(chart, "PNG")
+    first, refused, last = reading.read_batch([sample, chart.getvalue(), sample])
+    assert isinstance(refused, ValueError) and probabilities(first) == probabilities(last)
+
+
+def test_a_package_explains_its_findings_on_the_picture(reading, sample):
+    why, picture = reading.explain(sample)
+    answer = reading.read(sample)
+    furthest = max(answer["findings"], key=lambda f: f["probability"] - f["threshold"])
+    assert why.label == furthest["label"] and picture.dtype == np.uint8
+    assert picture.shape == np.asarray(Image.open(io.BytesIO(sample)).convert("RGB")).shape
+    assert 0.5 < sum(lead.share for lead in why.leads) <= 1.01
+    other = next(label for label in reading.meta["label_names"] if label != why.label)
+    assert reading.explain(sample, other)[0].label == other
+    with pytest.raises(ValueError, match="'XYZ' is not one that this model reads"):
+        reading.explain(sample, "XYZ")
 
 
 def bad_image(kind, sample):

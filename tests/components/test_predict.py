@@ -3,9 +3,12 @@
 import json
 import shutil
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
-from components.predict import exit_status, run, table
+from components.predict import exit_status, image_files, run, table
 from tests.serving.scripted import answering
 
 
@@ -32,6 +35,40 @@ def test_a_folder_is_read_page_by_page_and_a_bad_one_fails_alone(packaged, folde
     assert printed.count("finding ") == 2
 
 
+def test_spreadsheets_people_and_fhir_get_their_files(packaged, folder, tmp_path):
+    out = {kind: tmp_path / f"a.{kind}" for kind in ("csv", "html", "fhir")}
+    results = run(page_paths=[folder], package=packaged.package, csv_out=out["csv"], html_out=out["html"],
+                  fhir_out=out["fhir"])
+    rows = pd.read_csv(out["csv"])
+    first = rows[rows.file == str(folder / "a.png")]
+    assert first.probability.tolist() == [finding["probability"] for finding in results[0]["findings"]]
+    assert "not a readable picture" in rows[rows.file == str(folder / "b.PNG")].error.item()
+    html = out["html"].read_text()
+    assert html.count("<article>") == 3 and html.count("data:image/png;base64,") == 2
+    assert "Not for diagnosis without a physician" in html and "Not read: not a readable picture" in html
+    bundle = json.loads(out["fhir"].read_text())
+    kinds = [entry["resource"]["resourceType"] for entry in bundle["entry"]]
+    assert kinds.count("DiagnosticReport") == 2 and kinds.count("Observation") == 2 * len(results[0]["findings"])
+
+
+def test_each_page_of_a_pdf_is_told_and_counted(packaged, folder, tmp_path, capsys):
+    page = Image.open(folder / "a.png").convert("RGB")
+    blank = Image.new("RGB", page.size, "white")
+    page.save(tmp_path / "two.pdf", save_all=True, append_images=[blank], resolution=200)
+    results = run(page_paths=[tmp_path / "two.pdf"], package=packaged.package, csv_out=tmp_path / "a.csv")
+    assert exit_status(results) == 2
+    printed = capsys.readouterr().out
+    assert "two.pdf, page 1 of 2  (" in printed and "two.pdf, page 2 of 2: not read: no ECG grid here" in printed
+    assert pd.read_csv(tmp_path / "a.csv").page.tolist() == [1] * len(results[0]["pages"][0]["findings"]) + [2]
+
+
+def test_patterns_stand_for_files(folder):
+    assert [file.name for file in image_files([folder / "*.png"])] == ["a.png", "c.png"]
+    assert len(image_files([folder.parent / "**" / "*.png"])) >= 2
+    with pytest.raises(ValueError, match="no file matches"):
+        image_files([folder / "*.bmp"])
+
+
 def test_the_table_shows_every_finding_and_marks_those_present(packaged, folder):
     result, = run(page_paths=[folder / "a.png"], package=packaged.package)
     head, titles, *rows = table(result)
@@ -39,8 +76,19 @@ def test_the_table_shows_every_finding_and_marks_those_present(packaged, folder)
     assert len(rows) == len(result["findings"])
     marked = {row.split()[1] for row in rows if row.startswith("  *")}
     assert marked == {finding["label"] for finding in result["findings"] if finding["present"]}
-    shown = [float(row.removeprefix("  *").split()[-2]) for row in rows]
+    shown = [float(row.removeprefix("  *").split()[1]) for row in rows]
     assert shown == sorted(shown, reverse=True)
+    assert [" likely" in row for row in rows] == ["calibrated" in finding for finding in result["findings"]]
+    undecided = sum(len(finding.get("plausible", ["one"])) != 1 for finding in result["findings"])
+    assert sum(row.endswith("not decided") for row in rows) == undecided
+
+
+def test_what_is_doubtful_about_a_page_is_said(packaged, folder, tmp_path, capsys):
+    page = np.asarray(Image.open(folder / "a.png").convert("L"))
+    Image.fromarray(np.where(page < 100, page, 255).astype(np.uint8)).save(tmp_path / "gridless.png")
+    result, = run(page_paths=[tmp_path / "gridless.png"], package=packaged.package)
+    assert result["page"]["warnings"]
+    assert f"doubtful: {result['page']['warnings'][0]}" in capsys.readouterr().out
 
 
 def test_a_missing_file_is_named_and_the_next_is_read(packaged, folder):

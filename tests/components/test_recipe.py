@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.recipe import run
+from components.recipe import compose, run
 from model.params import load_params
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -24,6 +24,13 @@ def test_ptbxl_is_laid_over_it(tmp_path):
         (1, 2, 3, 4, 5, 6, 7), (8,), (9,))
     assert params.evaluate == demo.evaluate
     assert "# Hz in the store" in (tmp_path / "params.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.yaml")))
+def test_every_recipe_is_one_that_the_pipeline_takes(tmp_path, name):
+    params = compose(name, tmp_path / "params.yaml")
+    assert params == load_params(tmp_path / "params.yaml")
+    assert params.ingest.source == ("simulated" if name == "demo" else "ptbxl")
 
 
 def test_a_folder_inside_the_project_stays_relative(tmp_path, monkeypatch):

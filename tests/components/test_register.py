@@ -12,21 +12,25 @@ from dataclasses import replace
 
 import pytest
 import requests
+import yaml
 
 from components.lineage import image_digest
+from components.moves import MOVE, moves_of
 from components.register.step import run
 from components.tracking import connect
 from model.package import check_package, evaluation_digest, package_digest
-from model.params import RegisterParams, TrackingParams
-from model.reading import PageReading, probabilities
+from model.params import GateParams, RegisterParams, Rule, TrackingParams
+from model.reading import PageReading, file_digest, probabilities
 from tests.components.conftest import edit_json
 
 PARAMS = RegisterParams(name="reader")
+GATE = GateParams(rules=(Rule(limit=0.0),))
 
 
 def register(folders, tracking, out, **changes):
     given = {"package": folders.package, "evaluation": folders.evaluation, "decision": folders.decision, **changes}
-    return run(**given, registration=out, params=PARAMS, tracking=tracking, seed=1)
+    return run(**{"gate": GATE, **given}, registration=out, params=PARAMS, tracking=tracking, seed=1,
+               pipeline_run="run-of-kubeflow")
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +49,16 @@ def test_a_version_can_be_traced_to_all_it_came_from(packaged, registered, track
     assert json.loads((out / "version.json").read_text())["version"] == result.version == "1"
     version = connect(tracking).MlflowClient().get_model_version_by_alias("reader", "challenger")
     meta = check_package(packaged.package)
-    assert str(version.version) == "1" and version.tags == {
+    (registered_as,) = moves_of(version)
+    assert (registered_as["alias"], registered_as["to"], registered_as["why"]) == ("challenger", "1", "register")
+    assert {name: text for name, text in version.tags.items() if not name.startswith(MOVE)} == {
         "data_digest": meta["data_digest"], "git_commit": "c0ffee", "params_hash": "f00d",
         "image_digest": image_digest(), "checkpoint_digest": meta["checkpoint_digest"],
         "package_digest": package_digest(packaged.package), "package_version": meta["version"],
-        "evaluation_digest": evaluation_digest(packaged.evaluation), "train_run_id": "run-1"}
+        "evaluation_digest": evaluation_digest(packaged.evaluation), "train_run_id": "run-1", "gate": "passed",
+        "decision_digest": file_digest(packaged.decision / "decision.json"), "pipeline_run": "run-of-kubeflow",
+        "pages_digest": json.loads((packaged.pages / "pages.json").read_text())["digest"],
+        "train_image": "none", "package_image": image_digest()}
     assert version.description == (packaged.evaluation / "model_card.md").read_text()[:5000]
 
 
@@ -60,7 +69,10 @@ def test_its_run_holds_figures_papers_and_the_whole_package(packaged, registered
     metrics = json.loads((packaged.evaluation / "metrics.json").read_text())
     assert logged.data.metrics["test.clean.macro.auroc"] == metrics["test"]["clean"]["macro"]["auroc"]["value"]
     papers = {item.path for item in mlflow.MlflowClient().list_artifacts(result.run_id)}
-    assert {"report.html", "model_card.md"} <= papers
+    assert {"report.html", "model_card.md", "evaluation", "gate", "params.yaml"} <= papers
+    made_with = yaml.safe_load(mlflow.artifacts.load_text(f"runs:/{result.run_id}/params.yaml"))
+    assert made_with["seed"] == 1 and made_with["ingest"]["source"] == "simulated"
+    assert {"ingest", "render", "page", "model", "train", "evaluate", "gate", "package"} <= made_with.keys()
     fetched = mlflow.artifacts.download_artifacts("models:/reader/1", dst_path=str(tmp_path))
     assert package_digest(tmp_path / "artifacts" / "package") == result.package_digest
     assert not list((tmp_path / "code").rglob("*.pyc")) and fetched
@@ -91,13 +103,14 @@ def refuse(folders, tracking, tmp_path, match, **changes):
 
 
 def test_a_model_that_the_gate_refused_is_refused(refused, tracking, tmp_path):
-    refuse(refused, tracking, tmp_path, "the gate refused this model .test.clean.macro.auroc is")
+    refuse(refused, tracking, tmp_path, "the gate refused this model .test.clean.macro.auroc is",
+           gate=GateParams(rules=(Rule(limit=0.999),)))
 
 
 def test_a_decision_edited_to_pass_does_not_make_the_package_pass(refused, tracking, tmp_path):
     shutil.copytree(refused.decision, tmp_path / "decision")
     edit_json(tmp_path / "decision" / "decision.json", passed=True)
-    refuse(refused, tracking, tmp_path, "the gate refused this model", decision=tmp_path / "decision")
+    refuse(refused, tracking, tmp_path, "passed is True, which its rules do not give", decision=tmp_path / "decision")
 
 
 def test_papers_of_another_model_are_refused(packaged, another, tracking, tmp_path):
@@ -106,8 +119,10 @@ def test_papers_of_another_model_are_refused(packaged, another, tracking, tmp_pa
 
 
 def test_a_package_changed_by_hand_is_refused(copied, another, tracking, tmp_path):
+    whole = (copied.package / "model.json").read_bytes()
     edit_json(copied.package / "model.json", thresholds={"NORM": 0.0})
-    refuse(copied, tracking, tmp_path, "model.json is not the one beside it")
+    refuse(copied, tracking, tmp_path, "model.json: was changed after it was written")
+    (copied.package / "model.json").write_bytes(whole)
     shutil.copyfile(another.package / "vizecgnet.mar", copied.package / "vizecgnet.mar")
     refuse(copied, tracking, tmp_path, "is not the one beside it")
 

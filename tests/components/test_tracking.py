@@ -4,7 +4,7 @@ import pytest
 
 from components.lineage import git_commit, params_hash
 from components.progress import track
-from components.tracking import connect, flat_params, start_run
+from components.tracking import DATASET_DIGEST, connect, flat_params, log_dataset, start_run
 from model.params import TrackingParams, TrainParams
 
 
@@ -16,6 +16,16 @@ def test_a_failed_body_closes_its_run_as_failed(tmp_path):
     run = mlflow.get_run(run_id)
     assert run.info.status == "FAILED" and run.data.tags["a"] == "b"
     assert run.info.artifact_uri.startswith((tmp_path / "mlruns").as_uri())
+
+
+def test_a_run_names_the_store_that_it_used(tmp_path):
+    tracking, digest = TrackingParams(uri=f"sqlite:///{tmp_path}/mlflow.db", experiment="e"), "0123456789abcdef" * 4
+    with start_run(tracking, name="n", tags={}) as mlflow:
+        log_dataset(mlflow, digest=digest, name="records", context="training", records=7)
+        run_id = mlflow.active_run().info.run_id
+    (used,) = mlflow.get_run(run_id).inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("records", digest[:DATASET_DIGEST])
+    assert digest in used.dataset.source and [tag.value for tag in used.tags] == ["training"]
 
 
 @pytest.mark.parametrize("uri", ["file:///tmp/x", "mlruns", ""])

@@ -1,14 +1,18 @@
 """The train step on real simulated records: it learns, it resumes, it refuses."""
 
 import dataclasses
+import gzip
 import json
 
 import pytest
 import torch
+import torch._inductor.config
 
+from components.train import step
 from components.train.step import run
-from model.checkpoint import load_checkpoint, load_state, save_state
+from model.checkpoint import load_checkpoint
 from model.params import PageParams, TrackingParams, TrainParams
+from model.states import LocalFolder, States
 from tests.model.tiny import TINY
 
 PAGE = PageParams(height=96, width=192, px_per_mm=0.75)
@@ -20,17 +24,23 @@ def inputs(store, tmp_path):
     validation = tmp_path / "validation"
     validation.mkdir()
     (validation / "validation.json").write_text(json.dumps(
-        {"success": True, "critical_failed": [], "data_digest": store.digest}))
+        {"success": True, "critical_failed": [], "warnings": [], "expectations": [], "data_digest": store.digest}))
     return {"records": store.path, "validation": validation, "model": TINY, "page": PAGE, "seed": 3,
             "tracking": TrackingParams(uri=f"sqlite:///{tmp_path}/mlflow.db")}
+
+
+def kept(folder):
+    """The states of the one run whose states lie in a folder."""
+    return States(LocalFolder(folder), next(iter(folder.glob("*.pt"))).name.split("-")[0])
 
 
 def weights(folder):
     return load_checkpoint(folder)[0].state_dict()
 
 
-def test_a_run_is_tracked_and_its_checkpoint_complete(inputs, tmp_path):
-    result = run(checkpoint=tmp_path / "out", params=PARAMS, **inputs)
+def test_a_run_is_tracked_and_its_checkpoint_complete(inputs, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    result = run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, profile=2), **inputs)
     _, meta = load_checkpoint(tmp_path / "out")
     assert meta["run_id"] == result.run_id and meta["epochs"] == 2 and meta["precision"] == "float32"
     from mlflow import MlflowClient
@@ -40,7 +50,15 @@ def test_a_run_is_tracked_and_its_checkpoint_complete(inputs, tmp_path):
     assert tracked.data.tags["data_digest"] == meta["data_digest"]
     assert tracked.data.tags["git_commit"] == meta["git_commit"]
     assert tracked.data.params["train.epochs"] == "2"
-    assert tracked.data.metrics["validate_auroc"] == pytest.approx(result.validate_auroc)
+    measured = tracked.data.metrics
+    assert measured["validate_auroc"] == pytest.approx(result.validate_auroc)
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes", "images_per_second",
+            *(f"seconds_{phase}" for phase in ("data", "forward", "backward", "optimizer"))} <= measured.keys()
+    assert measured["seconds_to_first_step"] > 0
+    with gzip.open(tmp_path / "out" / "trace.json.gz") as file:
+        events = [event["name"] for event in json.load(file)["traceEvents"] if "name" in event]
+    assert events.count("ProfilerStep#3") == events.count("ProfilerStep#4") == 1 and "ProfilerStep#5" not in events
+    assert any("conv" in event for event in events)
 
 
 def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(inputs, tmp_path):
@@ -64,27 +82,30 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(inputs, tmp_path
         with pytest.raises(Cut):
             run(checkpoint=tmp_path / "cut", params=whole, state=tmp_path / "state", **inputs)
     assert not (tmp_path / "cut").exists()
-    (state,) = (tmp_path / "state").iterdir()
-    assert len(load_state(state)["history"]) == 2
+    assert len(kept(tmp_path / "state").latest()["history"]) == 2
     run(checkpoint=tmp_path / "cut", params=whole, state=tmp_path / "state", resume=True, **inputs)
-    assert not state.exists()
+    assert not list((tmp_path / "state").iterdir())
     for name, value in weights(tmp_path / "whole").items():
         assert torch.equal(value, weights(tmp_path / "cut")[name]), name
 
 
-def test_runs_keep_states_of_their_own_and_a_forged_one_is_refused(inputs, tmp_path):
-    from components.train.step import _state_file
+def test_runs_keep_states_of_their_own_and_a_forged_one_is_refused(inputs, tmp_path, monkeypatch):
+    params, state = dataclasses.replace(PARAMS, epochs=1), tmp_path / "state"
+    monkeypatch.setattr(step.States, "clear", lambda _: None)  # a finished run leaves its states
+    run(checkpoint=tmp_path / "out", params=params, state=state, **inputs)
+    mine = kept(state)
+    run(checkpoint=tmp_path / "out", params=params, state=state, **{**inputs, "seed": 8})
+    assert len({file.name.split("-")[0] for file in state.iterdir()}) == 2
+    mine.save({"signature": "another"}, step=10**6)
+    with pytest.raises(ValueError, match="other parameters or data"):
+        run(checkpoint=tmp_path / "out", params=params, state=state, resume=True, **inputs)
 
-    one, two = (_state_file(tmp_path, sign * 64, True) for sign in "ab")
-    assert one != two
-    one.write_bytes(b"x")
-    assert _state_file(tmp_path, "a" * 64, False) == one and not one.exists()
-    params = dataclasses.replace(PARAMS, epochs=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("components.train.step._state_file", lambda *_: one)
-        save_state(one, {"signature": "another"})
-        with pytest.raises(ValueError, match="other parameters or data"):
-            run(checkpoint=tmp_path / "out", params=params, state=tmp_path, resume=True, **inputs)
+
+def test_a_training_ends_where_validation_no_longer_improves(inputs, tmp_path):
+    params = dataclasses.replace(PARAMS, epochs=12, patience=1, shuffle_labels=True)
+    epochs = run(checkpoint=tmp_path / "out", params=params, **inputs).epochs
+    scores = [row["validate_auroc"] for row in json.loads((tmp_path / "out" / "history.json").read_text())]
+    assert epochs == len(scores) < 12 and scores[-1] <= max(scores[:-1])
 
 
 @pytest.mark.parametrize(("validation", "message"), [
@@ -104,10 +125,23 @@ def test_shuffled_labels_train_on_other_targets(inputs, tmp_path):
 
 @pytest.mark.parametrize("switches", [{"ema": 0.0}, {"lambda_kd": 0.0}, {"precision": "bf16"},
                                       {"page_scale_start": 0.5, "workers": 2}, {"loss": "focal", "mixup": 0.5},
-                                      {"lambda_align": 0.5, "kd_mutual": True}])
+                                      {"lambda_align": 0.5, "kd_mutual": True},
+                                      {"accumulate": 2, "deterministic": True}, {"sampling": "balanced"},
+                                      {"sampling": "patient", "save_steps": 2}])
 def test_every_switch_of_the_loop_trains(inputs, tmp_path, switches):
     result = run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, epochs=1, **switches), **inputs)
     assert result.epochs == 1 and 0 <= result.validate_auroc <= 1
+
+
+@pytest.mark.slow
+def test_where_the_compiler_fails_the_training_says_so_and_goes_on(inputs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    with torch._inductor.config.patch({"cpp.cxx": (None, "/nonexistent/c++"), "fx_graph_cache": False}):
+        run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, epochs=1, compile=True), **inputs)
+    assert capsys.readouterr().err.count("train.compile: goes on without, the compiler failed") == 1
+    run(checkpoint=tmp_path / "plain", params=dataclasses.replace(PARAMS, epochs=1), **inputs)
+    plain = weights(tmp_path / "plain")
+    assert all(torch.equal(value, plain[name]) for name, value in weights(tmp_path / "out").items())
 
 
 def test_a_runaway_loss_is_named(inputs, tmp_path):
@@ -129,9 +163,13 @@ def test_fixed_teachers_of_any_kind_are_asked_once_and_followed(inputs, tmp_path
     run(checkpoint=tmp_path / "page", params=PARAMS, **inputs)
     model = dataclasses.replace(inputs["model"], signal_stream=False, cmam=False)
     taught = dataclasses.replace(PARAMS, teachers=(str(tmp_path / "signal"), str(tmp_path / "page")))
-    run(checkpoint=tmp_path / "out", params=taught, **{**inputs, "model": model})
+    for name in ("out", "again"):
+        run(checkpoint=tmp_path / name, params=taught, state=tmp_path / "state", **{**inputs, "model": model})
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history[0]["loss_kd"] > 0
+    assert len(list((tmp_path / "state").glob("teacher-*.npy"))) == 2
+    for name, value in weights(tmp_path / "out").items():
+        torch.testing.assert_close(value, weights(tmp_path / "again")[name], atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("field", ["lambda_trace", "lambda_align"])
@@ -148,12 +186,18 @@ def test_a_training_starts_from_another_and_only_from_its_like(inputs, tmp_path)
     run(checkpoint=tmp_path / "second", params=again, **inputs)
     for name, value in load_checkpoint(tmp_path / "first")[0].named_parameters():
         torch.testing.assert_close(value, weights(tmp_path / "second")[name], atol=1e-6, rtol=0)
+    without_signals = dataclasses.replace(inputs["model"], signal_stream=False, cmam=False, digitiser=True)
+    run(checkpoint=tmp_path / "alone", params=again, **{**inputs, "model": without_signals})
+    for name, value in load_checkpoint(tmp_path / "first")[0].page_path().named_parameters():
+        torch.testing.assert_close(value, load_checkpoint(tmp_path / "alone")[0].page_path().get_parameter(name),
+                                   atol=1e-6, rtol=0)
     other = dataclasses.replace(inputs["model"], token_dim=32)
-    with pytest.raises(ValueError, match="train.start_from: .*another model"):
+    with pytest.raises(ValueError, match="train.start_from: .*another model.token_dim;"):
         run(checkpoint=tmp_path / "third", params=again, **{**inputs, "model": other})
 
 
 @pytest.mark.parametrize(("change", "message"), [
+    ({"nodes": 2}, "train.shared: must name a folder or s3"), ({"nodes": 0}, "train.nodes"),
     ({"layouts": ("4x3",)}, "train.layouts: unknown layout '4x3'"), ({"wear": 3.0}, "train.wear: must lie in 0-2"),
     ({"mixup": 1.5}, "train.mixup")])
 def test_settings_out_of_range_are_named(change, message):

@@ -1,12 +1,15 @@
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from components.ingest.step import run as ingest
-from components.validate.statistics import block_statistics, expectation_table, signal_statistics
+from components.validate.drift import drift, ks, psi_of_numbers, psi_of_words
+from components.validate.statistics import block_statistics, columns_of, expectation_table, signal_statistics
 from components.validate.step import run
 from components.validate.suite import rules
 from ecg.records import RecordStore
@@ -43,11 +46,11 @@ def edit_signals(store, change):
     np.save(store / "signals.npy", signals)
 
 
-def validate(store, params=PARAMS):
+def validate(store, params=PARAMS, reference=None):
     """Return the step's result or its error, and what it wrote."""
     out = store.parent / "validation"
     try:
-        result = run(records=store, validation=out, params=params, seed=1)
+        result = run(records=store, validation=out, params=params, seed=1, reference=reference)
     except ValueError as error:
         result = error
     return result, json.loads((out / "validation.json").read_text())
@@ -62,7 +65,7 @@ def test_a_sound_store_passes_everything_and_the_data_docs_show_it(store):
                for e in written["expectations"])
     docs = store.parent / "validation" / "data_docs"
     assert (docs / "index.html").exists()
-    text = next((docs / "validations").rglob("*.html")).read_text()
+    text = "".join(page.read_text() for page in (docs / "validations").rglob("*.html"))
     assert all(column in text for column in ("patient_splits", "amplitude_mv:V3", "train:AFIB", "einthoven_error_uv"))
 
 
@@ -109,6 +112,7 @@ TABLE_WARNINGS = {
     "sex_plausible": lambda t: t.__setitem__("sex", "male"),
     "sampling_rate_plausible": lambda t: t.__setitem__("sampling_rate", 10.0),
     "prevalence:AFIB": lambda t: t.__setitem__("label:AFIB", t["label:AFIB"].where(t["split"] != "train", 0)),
+    "not_upsampled": lambda t: None,  # by sampling_rate_plausible's edit
     "both_classes:test:AFIB": lambda t: t.__setitem__("label:AFIB", t["label:AFIB"].where(t["split"] != "test", 0)),
 }
 SIGNAL_WARNINGS = {
@@ -118,6 +122,10 @@ SIGNAL_WARNINGS = {
     "not_clipped": lambda x: np.clip(x[:, 10], -30, 30, out=x[:, 10]),
     "einthoven": lambda x: x.__setitem__((slice(None), 2), -x[:, 2]),
     "goldberger": lambda x: x.__setitem__((slice(None), 3), x[:, 4]),
+    "baseline": lambda x: x[:, 11].__iadd__(np.linspace(0, 5000, x.shape[-1]).astype(np.int16)),
+    "flat_stretch": lambda x: x.__setitem__((slice(None), 6, slice(100, 300)), 0),
+    "noise": lambda x: None,  # by spread's edit
+    "quality": lambda x: None,  # by all of them
 }
 
 
@@ -129,6 +137,81 @@ def test_other_failures_are_warnings(store, edit, changes, capsys):
     assert set(result.warnings) == set(written["warnings"]) == set(changes)
     said = capsys.readouterr().err
     assert written["success"] and all(f"validate: warning: {name} fails" in said for name in changes)
+
+
+def test_the_same_store_gives_the_same_bytes_whenever_it_is_checked(store):
+    kept = []
+    for _ in range(2):
+        validate(store)
+        out = store.parent / "validation"
+        kept.append([(out / name).read_bytes() for name in ("validation.json", "quality.parquet")])
+    assert kept[0] == kept[1]
+
+
+def test_the_data_docs_refer_to_nothing_outside(store):
+    validate(store)
+    pages = list((store.parent / "validation" / "data_docs").rglob("*.html"))
+    assert len(pages) >= 3
+    for page in pages:
+        html = page.read_text()
+        assert not re.search(r"<script|<(link|img)[^>]*http|url\(.?http|href=.https?:", html) and "<style>" in html
+    docs = store.parent / "validation" / "data_docs"
+    links = re.findall(r'href="([^"]+)"', (docs / "index.html").read_text())
+    assert links and all((docs / link.replace("%20", " ")).exists() for link in links)
+
+
+def test_findings_that_exclude_each_other_and_swapped_electrodes_are_warned_of(store):
+    store_names = RecordStore.open(store).label_names
+    other = next(name for name in store_names if name != "AFIB")
+    edit_table(store, lambda t: t.__setitem__(["label:AFIB", f"label:{other}"], np.uint8(1)))
+    edit_signals(store, lambda x: x.__setitem__((slice(None), slice(0, 12)), -x))
+    edit_signals(store, lambda x: x.__setitem__((slice(None), slice(6, 12)), -x[:, 6:]))
+    params = ValidateParams(min_records=40, exclusive=(("AFIB", other), ("AFIB", "of another set")))
+    result, written = validate(store, params)
+    assert f"exclusive:AFIB:{other}" in result.warnings and "electrodes" in result.warnings
+    assert not any("another set" in e["name"] for e in written["expectations"])
+
+
+def test_quality_is_kept_for_each_record(store):
+    edit_signals(store, lambda x: x.__setitem__((0, slice(4)), 0))
+    result, _ = validate(store)
+    table = pd.read_parquet(store.parent / "validation" / "quality.parquet")
+    assert table["record"].tolist() == pd.read_parquet(store / "records.parquet")["record"].tolist()
+    assert table["quality"].between(0, 1).all() and table["quality"][0] < 0.7 and table["acceptable"][0] == 0
+    assert "flat" in table["doubts"][0].split(";") and result.unacceptable == 1
+    assert (table["quality"][1:] > 0.9).all()
+
+
+def test_a_drift_against_a_reference_is_warned_of(store, sound):
+    result, _ = validate(store, reference=sound)
+    assert result.warnings == ()
+    edit_table(store, lambda t: t.__setitem__("age", t["age"] + 30))
+    edit_table(store, lambda t: t.__setitem__("device", "another"))
+    edit_signals(store, lambda x: x[:, 6].__imul__(3))
+    result, written = validate(store, reference=sound)
+    assert {"drift:psi", "drift:ks"} <= set(result.warnings)
+    named = {e["name"]: e["examples"] for e in written["expectations"]}
+    assert {"age", "device"} <= set(named["drift:psi"]) and "std_mv:V1" in named["drift:ks"]
+    fields = json.loads((store.parent / "validation" / "drift.json").read_text())["fields"]
+    assert {row["field"] for row in fields if row["psi"] and row["psi"] > 0.25} >= {"age", "device", "std_mv:V1"}
+
+
+def test_distances_between_distributions_are_what_they_say():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, 4000), rng.normal(0, 1, 4000)
+    assert psi_of_numbers(a, b) < 0.02 and psi_of_numbers(a, b + 1) > 0.5
+    from scipy.stats import ks_2samp
+
+    assert ks(a, b + 0.3) == pytest.approx(ks_2samp(a, b + 0.3).statistic)
+    old, new = pd.Series(["x"] * 50 + ["y"] * 50), pd.Series(["x"] * 90 + ["y"] * 10)
+    assert psi_of_words(old, new) == pytest.approx(0.4 * np.log(0.9 / 0.5) - 0.4 * np.log(0.1 / 0.5))
+    assert np.isnan(psi_of_numbers(a, np.array([]))) and np.isnan(ks(np.array([]), a))
+
+
+def test_a_field_that_one_store_does_not_know_is_not_judged(sound):
+    table = expectation_table(RecordStore.open(sound))
+    found = drift(table, table.assign(age=np.nan), ("AFIB", "unknown there")).set_index("record")
+    assert found["psi"].drop("age").max() == 0 and np.isnan(found["psi"]["age"])
 
 
 def test_unknown_ages_and_sexes_are_no_failure(store):
@@ -149,7 +232,7 @@ def test_the_statistics_are_what_they_say():
     signal[6], signal[7] = 5, np.clip(signal[7], -10, 40)
     signal[2] += 30
     found = block_statistics(signal[None]).iloc[0]
-    assert found["amplitude_mv:I"] == np.abs(signal[0]).max() / 1000
+    assert found["amplitude_mv:I"] == pytest.approx(np.abs(signal[0]).max() / 1000)
     assert found["std_mv:V6"] == pytest.approx(signal[11].std() / 1000, rel=1e-4)
     assert found["flat_share"] == 1 / 12
     assert found["clipped_share"] == pytest.approx(((signal[7] == 40) | (signal[7] == -10)).mean())
@@ -159,15 +242,24 @@ def test_the_statistics_are_what_they_say():
 
 def test_blocks_join_in_order():
     signals = np.random.default_rng(0).integers(-900, 900, size=(1100, 12, 20)).astype(np.int16)
-    pd.testing.assert_frame_equal(signal_statistics(signals), block_statistics(signals))
+    store = RecordStore(Path(), signals, pd.DataFrame(index=range(1100)), (), 100.0, "", {})
+    pd.testing.assert_frame_equal(signal_statistics(store), block_statistics(signals))
+
+
+def test_a_part_of_a_store_is_read_as_the_whole_shows_it(sound):
+    store = RecordStore.open(sound)
+    for first, last in ((0, 40), (3, 7), (38, 99), (40, 50)):
+        found = store.read(first, last)
+        assert type(found) is np.ndarray
+        np.testing.assert_array_equal(found, store.signals[first:last])
 
 
 def test_the_table_tells_the_splits_apart(sound):
     store = RecordStore.open(sound)
-    table = expectation_table(store)
+    every = [rule.column for rule in rules(PARAMS, store.label_names) if rule.column]
+    table = columns_of(expectation_table(store), dict.fromkeys([*every, "validate:AFIB", "split"]))
     assert len(table) == 40 and set(table["patient_splits"]) == {1}
     assert table["in:train"].sum() == 32 and table["validate:AFIB"].count() == 4
     assert table["train:AFIB"].sum() == store.labels[store.rows("train"), 0].sum()
     names = [rule.name for rule in rules(PARAMS, store.label_names)]
     assert len(names) == len(set(names))
-    assert {rule.column for rule in rules(PARAMS, store.label_names)} - {""} <= set(table.columns)

@@ -1,0 +1,55 @@
+"""The verbs about serving: shadow, export."""
+
+import argparse
+from pathlib import Path
+
+from components.cli_verb import Verb, add_params_arguments, params_of
+from components.registry import ARTIFACTS, STEPS
+
+
+def _shadow_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--package", type=Path, default=Path(STEPS["package"].folder), metavar="DIR",
+                        help=f"the challenger ({STEPS['package'].folder})")
+    parser.add_argument("--deployment", type=Path, default=Path(STEPS["deploy"].folder), metavar="DIR",
+                        help=f"what deploy wrote ({STEPS['deploy'].folder})")
+    parser.add_argument("--log", type=Path, default=Path(ARTIFACTS, "shadow.jsonl"), metavar="FILE",
+                        help=f"gets a line of JSON a page ({ARTIFACTS}/shadow.jsonl)")
+    parser.add_argument("--port", type=int, default=8090, metavar="N", help="where the traffic goes meanwhile (8090)")
+    add_params_arguments(parser)
+
+
+def _shadow(arguments: argparse.Namespace) -> None:
+    from components.shadow import run, say
+
+    print(say(run(package=arguments.package, deployment=arguments.deployment, log=arguments.log, port=arguments.port,
+                  params=params_of(arguments).deploy)))
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    for name in ("package", "pages"):
+        step = {"package": "package", "pages": "render"}[name]
+        parser.add_argument(f"--{name}", type=Path, default=Path(STEPS[step].folder), metavar="DIR",
+                            help=f"what {step} wrote ({STEPS[step].folder})")
+    parser.add_argument("--onnx", type=Path, default=Path(ARTIFACTS, "onnx", "model.onnx"), metavar="FILE",
+                        help=f"file to write, and FILE.json with what was measured ({ARTIFACTS}/onnx/model.onnx)")
+    parser.add_argument("--int8", type=Path, metavar="FILE", help="8-bit file to write as well; its loss is measured")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="test pages a capture for the loss (all)")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from components.export import run
+
+    result = run(package=arguments.package, pages=arguments.pages, onnx=arguments.onnx, int8=arguments.int8,
+                 limit=arguments.limit)
+    print(f"export: {result.onnx}: at most {result.parity:.1e} from the package's probabilities")
+    if result.int8:
+        print(f"export: {result.int8}: macro AUROC {result.auroc_int8:.4f}, the package's {result.auroc:.4f}, "
+              f"loss {result.loss:.4f}")
+
+
+SERVING_VERBS = (
+    Verb("shadow", "let a challenger read a copy of the traffic and compare its answers; Ctrl-C ends it",
+         "vizecg shadow --package artifacts/package --port 8090", _shadow_arguments, _shadow),
+    Verb("export", "write a package as ONNX and 8-bit ONNX for other runtimes, each compared with the package",
+         "vizecg export --onnx model.onnx --int8 model.int8.onnx", _export_arguments, _export),
+)

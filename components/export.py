@@ -1,0 +1,75 @@
+"""export: a package for other runtimes, ONNX and 8-bit ONNX, each compared with the packaged program."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ecg.files import write_whole
+from ecg.pages import PageSet
+from model.export import load_reader, worst_difference
+from model.package import check_package
+from model.runtimes import OnnxReader, measure_loss, write_int8, write_onnx
+
+PARITY = 1e-4
+"""Largest difference of a probability between ONNX and the packaged program."""
+CALIBRATION_PAGES = 64
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was written and how far it is from the packaged program; None: no 8-bit file was asked for."""
+
+    onnx: str
+    parity: float
+    int8: str | None = None
+    auroc: float | None = None
+    auroc_int8: float | None = None
+    loss: float | None = None
+    largest_int8: float | None = None
+
+
+def run(*, package: Path, pages: Path, onnx: Path, int8: Path | None = None, limit: int = 0) -> ExportResult:
+    """Write a package's program as ONNX, and as 8-bit ONNX where asked for; FILE.json says what was measured.
+
+    Args:
+        package: what `vizecg package` wrote.
+        pages: evaluation pages, on which both are compared; the 8-bit file's ranges come from the validation split.
+        onnx: the file to write.
+        int8: the 8-bit file to write.
+        limit: of test pages a capture that the loss is measured on; 0: all.
+
+    Raises:
+        ValueError: the package is damaged, the pages are not its model's, or the ONNX differs by more than `PARITY`.
+    """
+    meta, page_set = check_package(package), PageSet.open(pages)
+    if dict(page_set.page) != dict(meta["page"]) or list(page_set.label_names) != list(meta["label_names"]):
+        raise ValueError(f"{pages}/pages.json: page or label_names are not the package's; give the pages that it was "
+                         "evaluated on")
+    program = load_reader(package / "model.pt2")
+    onnx.parent.mkdir(parents=True, exist_ok=True)
+    write_onnx(package / "model.pt2", onnx)
+    parity = worst_difference(OnnxReader(onnx), program, page_set.array(page_set.captures[-1]))
+    if not parity <= PARITY:
+        onnx.unlink()
+        raise ValueError(f"{onnx}: differs from the packaged program by {parity:.2g} in probability, more than "
+                         f"{PARITY:g}")
+    result = ExportResult(str(onnx), parity)
+    if int8 is not None:
+        write_int8(onnx, int8, _calibration_pages(page_set))
+        loss = measure_loss(program, OnnxReader(int8), page_set, limit=limit)
+        result = ExportResult(str(onnx), parity, str(int8), loss.reference, loss.other, loss.reference - loss.other,
+                              loss.largest)
+    about = {**asdict(result), "version": meta["version"], "digest": meta["digest"], "pages_digest": page_set.digest}
+    write_whole(onnx.with_suffix(".json"), (json.dumps(about, indent=1) + "\n").encode())
+    return result
+
+
+def _calibration_pages(pages: PageSet) -> np.ndarray:
+    """Pages of the validation split, the same number of each capture."""
+    rows = np.flatnonzero((pages.index["split"] == "validate").to_numpy())
+    if not len(rows):
+        raise ValueError(f"{pages.path}: no page of the validate split, which 8-bit ranges are taken from")
+    each = rows[:max(1, CALIBRATION_PAGES // len(pages.captures))]
+    return np.concatenate([pages.array(capture)[each] for capture in pages.captures])

@@ -1,0 +1,70 @@
+"""shadow: a challenger beside what is served reads a copy of the traffic; its answers are compared, not returned."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from components.deploy.step import state_folder
+from model.checkpoint import read_json
+from model.package import check_package
+from model.params import DeployParams
+from serving.client import Client, file_token
+from serving.front import make_front
+from serving.keys import fresh_key
+from serving.rollout import load, unload
+from serving.shadow import Shadow
+from serving.torchserve import reach
+
+
+@dataclass(frozen=True)
+class ShadowResult:
+    """How many pages the challenger read too, and how its answers compared."""
+
+    champion: str
+    challenger: str
+    copied: int
+    same: int
+    differ: int
+    failed: int
+    skipped: int
+    largest: float
+
+
+def run(*, package: Path, deployment: Path, log: Path, params: DeployParams, port: int) -> ShadowResult:
+    """Serve the champion at another port, with the challenger in its shadow, until the process is told to stop.
+
+    Args:
+        package: of the challenger; loaded beside what is served, tried on its page, unloaded at the end.
+        deployment: what deploy wrote; its server is used.
+        log: one line of JSON a page is added to it.
+        params: section deploy of params.yaml.
+        port: on loopback, where the traffic goes meanwhile; callers bring TorchServe's inference key as before.
+
+    Raises:
+        ValueError: nothing is served, the challenger is what is served, or its answer to its page is wrong.
+    """
+    import uvicorn
+
+    check_package(package)
+    read_json(deployment / "deployment.json", made_by="vizecg deploy")
+    with reach(state_folder(deployment, params), params) as server:
+        loaded = load(server, package, params)
+        if loaded.previous in (None, loaded.version):
+            raise ValueError(f"{package}: " + ("nothing is served that it could be compared with" if loaded.previous
+                             is None else "is what is served") + "; deploy another version first")
+    challenger = Client(f"{server.inference.rstrip('/')}/predictions/{loaded.name}/{loaded.version}",
+                        file_token(server.key_file), retries=0)
+    shadow = Shadow(challenger, log)
+    try:
+        app = make_front(server, loaded.name, token=lambda: fresh_key(server.key_file, "inference"), shadow=shadow)
+        uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="warning", server_header=False)
+    finally:
+        seen = shadow.close()
+        if loaded.new:
+            unload(server, loaded.name, loaded.version)
+    counts = {name: seen["summary"].get(name, 0) for name in ("copied", "same", "differ", "failed", "skipped")}
+    return ShadowResult(loaded.previous, loaded.version, **counts, largest=seen["largest"])
+
+
+def say(result: ShadowResult) -> str:
+    """Return one line about it."""
+    return "shadow: " + ", ".join(f"{name}={value}" for name, value in asdict(result).items())

@@ -1,0 +1,25 @@
+"""web: the page on which a person drops or photographs an ECG page and sees the findings."""
+
+import functools
+import socket
+from pathlib import Path
+
+from components.predict import reader
+
+
+def run(*, host: str, port: int, package: Path | None = None, endpoint: str | None = None, token: str | None = None,
+        key_file: Path | None = None) -> None:
+    """Serve the page until the process is told to stop; arguments as those of `components.predict.run`.
+
+    Raises:
+        ValueError: the port is taken or the address is not ours, or what `reader` refuses.
+    """
+    from serving.web.app import serve
+
+    read = functools.partial(reader(package, endpoint, token, key_file), explain=True)
+    try:
+        socket.create_server((host, port)).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"--port: cannot listen at {host}:{port} ({error}); give another") from None
+    print(f"web: http://{host}:{port} (stop with Ctrl-C)", flush=True)
+    serve(read, host=host, port=port)

@@ -1,0 +1,50 @@
+"""Other runtimes: ONNX says what the package says, 8-bit ONNX nearly, and the difference is measured."""
+
+import json
+
+import numpy as np
+import pytest
+
+from components.cli import main
+from components.export import PARITY, run
+from ecg.pages import PageSet
+from model.export import load_reader
+from model.inference import predict_pages
+from model.runtimes import OnnxReader, measure_loss
+from tests.components.conftest import edit_json
+
+
+@pytest.fixture(scope="module")
+def exported(packaged, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("onnx")
+    result = run(package=packaged.package, pages=packaged.pages, onnx=folder / "m.onnx", int8=folder / "m.int8.onnx")
+    return result, folder
+
+
+def test_onnx_gives_the_packages_probabilities_at_any_batch(exported, packaged):
+    result, folder = exported
+    pages = PageSet.open(packaged.pages)
+    some = np.array(pages.array(pages.captures[0])[:5])
+    assert result.parity <= PARITY
+    for size in (1, 5):
+        ours, theirs = (predict_pages(reader, some, batch_size=size)
+                        for reader in (OnnxReader(folder / "m.onnx"), load_reader(packaged.package / "model.pt2")))
+        assert np.abs(ours - theirs).max() <= PARITY
+
+
+def test_the_loss_of_8_bits_is_measured_and_written(exported, packaged):
+    result, folder = exported
+    assert result.loss == pytest.approx(result.auroc - result.auroc_int8) and abs(result.loss) < 0.1
+    assert 0 < result.largest_int8 < 0.5
+    assert json.loads((folder / "m.json").read_text())["loss"] == result.loss
+    same = measure_loss(*[load_reader(packaged.package / "model.pt2")] * 2, PageSet.open(packaged.pages), limit=10)
+    assert same.reference == same.other and same.largest == 0.0
+
+
+def test_other_pages_and_a_damaged_package_are_refused(copied, tmp_path, capsys):
+    edit_json(copied.pages / "pages.json", label_names=["X"])
+    arguments = ["export", "--package", str(copied.package), "--pages", str(copied.pages),
+                 "--onnx", str(tmp_path / "m")]
+    assert main(arguments) == 2 and "not the package's" in capsys.readouterr().err
+    (copied.package / "model.pt2").write_bytes(b"x")
+    assert main(arguments) == 2 and not (tmp_path / "m").exists()
