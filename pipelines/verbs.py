@@ -1,23 +1,22 @@
-"""What `vizecg pipeline` does: compile the DAG, run it on this machine, submit it to a cluster."""
+"""What `vizecg pipeline run` does: the DAG on this machine, and the proof that all of it ran."""
 
-import os
-import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import requests
-
-from components.lineage import git_commit
+from components.images import with_references
 from components.registry import STEPS
-from model.params import Params, as_dict
+from components.s3 import is_bucket
+from components.tracking import connect
+from model.params import Params
+from model.typed import as_dict
+from pipelines.identity import code_identity, data_identity
 
 if TYPE_CHECKING:
     from pipelines.local import LocalRun
 
-HEADER = "# Compiled by `vizecg pipeline compile` from pipelines/training.py: do not edit.\n"
-SECONDS_TO_ANSWER = 5
+AFTERWARDS = ("monitor",)
+"""Sections that no task of the training pipeline takes."""
 
 
 @dataclass(frozen=True)
@@ -28,84 +27,63 @@ class Outcome:
     lines: tuple[str, ...]
 
 
-def compile_training(out: Path) -> None:
-    """Write the pipeline as YAML, the same bytes wherever and whenever it is compiled."""
-    from kfp import compiler
-
-    from pipelines.training import training
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        compiled = Path(folder) / "training.yaml"
-        compiler.Compiler().compile(training, str(compiled))
-        text = HEADER + compiled.read_text()
-    scratch = out.with_name(f".{out.name}.tmp")
-    scratch.write_text(text)
-    os.replace(scratch, out)
-
-
-def pipeline_arguments(params: Params, *, data: str, data_digest: str) -> dict:
+def pipeline_arguments(params: Params, *, data: str, data_digest: str, trials: list[dict] | None = None,
+                       shards: int = 1) -> dict:
     """Return the pipeline's parameters: the sections of params.yaml and what the run is made from."""
-    return {**as_dict(params), "data": data, "data_digest": data_digest, "commit": git_commit()}
+    sections = {name: value for name, value in as_dict(params).items() if name not in AFTERWARDS}
+    return {**sections, "data": data, "data_digest": data_digest, "commit": code_identity(),
+            "shards": list(range(1, shards + 1)), "captures": list(params.render.captures),
+            "trials": trials or [{"train": {}}]}
 
 
-def run_local(params: Params, *, root: Path) -> Outcome:
-    """Run the whole DAG in processes of this machine, and prove what the gate let through.
+def run_local(params: Params, *, root: Path, trials: list[dict] | None = None, shards: int = 1,
+              docker: bool = False, cache: bool = True) -> Outcome:
+    """Run the whole DAG on this machine, and prove what the gate let through.
 
     Args:
         params: all of params.yaml.
         root: each run makes a folder below it, with what its tasks wrote and its log.
+        trials: of a sweep; the best is taken.
+        shards: parts in which the source is read, two at a time here.
+        docker: each task in a container of its image, by Docker or podman, instead of a process.
+        cache: take what an earlier run below `root` finished with the same code, data and parameters.
 
     Raises:
-        ValueError: the folder of the source is missing.
+        ValueError: the folder of the source is missing, or no container engine answers.
     """
-    if not Path(params.ingest.data).is_dir():
+    bucket = is_bucket(params.ingest.data)
+    if docker and bucket:
+        raise ValueError(f"ingest.data: {params.ingest.data}: containers read a folder; 'vizecg fetch' makes one of it")
+    if not bucket and not Path(params.ingest.data).is_dir():
         raise ValueError(f"ingest.data: {params.ingest.data} is no folder; 'dvc pull' brings the embedded data")
     from pipelines.local import run_pipeline
     from pipelines.training import training
 
-    data = str(Path(params.ingest.data).absolute())
+    data = params.ingest.data if bucket else Path(params.ingest.data).absolute()
     # One server for all runs of this machine, and the one that `vizecg deploy` reaches.
     state = params.deploy.state or str(Path(STEPS["deploy"].folder).absolute().with_name("torchserve"))
     params = replace(params, deploy=replace(params.deploy, state=state))
-    done = run_pipeline(training, pipeline_arguments(params, data=data, data_digest=""), root=root)
+    if trials and len(trials) > 1:
+        # Trials run side by side, and two that find no database would both make it, each in the other's way.
+        connect(params.tracking)
+    runner, pipeline = None, training
+    if docker:
+        from kfp.components import load_component_from_text
+
+        from pipelines.compiled import compile_text
+        from pipelines.containers import container_runner
+
+        params, runner, names = container_runner(params, data=data, root=root.absolute())
+        pipeline = load_component_from_text(with_references(compile_text("training"), names))
+    arguments = pipeline_arguments(params, data=str(data), data_digest="" if bucket else data_identity(data),
+                                   trials=trials, shards=shards)
+    # What lies in a bucket may have changed since.
+    done = run_pipeline(pipeline, arguments, root=root, runner=runner, cache=cache and not bucket)
     if not done.succeeded:
         return Outcome(False, (f"pipeline run: task {done.failed_task} failed; its last lines:",
-                               *(f"    {line}" for line in done.failed_lines), f"log: {done.log}"))
+                               *(f"    {line}" for line in done.failed_lines), f"log: {done.log}",
+                               "called again, the run takes what is finished from the cache and goes on from there"))
     return _prove_branch(done)
-
-
-def submit(params: Params, *, host: str, data_digest: str = "") -> str:
-    """Start a run on a Kubeflow Pipelines server and return its address.
-
-    Raises:
-        ValueError: no server answers at `host`, or it refuses the run.
-    """
-    _refuse_silence(host)
-    # Without a digest nothing says that the data is what it was: then no cached ingest may be taken.
-    digest = data_digest or f"unknown at {time.time():.0f}"
-    from kfp import Client
-    from kfp_server_api import ApiException
-
-    with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / "training.yaml"
-        compile_training(package)
-        try:
-            run = Client(host=host).create_run_from_pipeline_package(
-                str(package), experiment_name=params.tracking.experiment,
-                arguments=pipeline_arguments(params, data=params.ingest.data, data_digest=digest))
-        except ApiException as error:
-            raise ValueError(f"{host}: the server refuses the run: {error.status} {error.reason}") from None
-    return f"{host.rstrip('/')}/#/runs/details/{run.run_id}"
-
-
-def _refuse_silence(host: str) -> None:
-    """Ask for the server's health first: the client alone would try for minutes."""
-    try:
-        requests.get(f"{host.rstrip('/')}/apis/v2beta1/healthz", timeout=SECONDS_TO_ANSWER).raise_for_status()
-    except requests.RequestException as error:
-        raise ValueError(f"{host}: no Kubeflow Pipelines server answers there ({type(error).__name__}); "
-                         "give --host the address of its API, such as http://127.0.0.1:8888") from None
 
 
 def _prove_branch(done: "LocalRun") -> Outcome:

@@ -46,6 +46,50 @@ def test_a_failed_task_is_named_with_its_last_lines(tmp_path, capsys):
     assert "halve: FAILURE (" in capsys.readouterr().out
 
 
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def needs(half: dsl.Input[dsl.Artifact], file: str):
+    from pathlib import Path
+
+    print("needing", Path(half.path).name)
+    Path(file).read_text()
+
+
+@dsl.pipeline(name="needing")
+def needing(number: int, file: str):
+    needs(half=halve(number=number).outputs["half"], file=file)
+
+
+def test_a_failed_run_is_taken_up_without_redoing_what_was_finished(tmp_path, capsys):
+    missing = tmp_path / "missing"
+    first = run_pipeline(needing, {"number": 4, "file": str(missing)}, root=tmp_path / "runs")
+    assert first.failed_task == "needs" and "FileNotFoundError" in first.failed_lines[-1]
+    missing.write_text("there now")
+    capsys.readouterr()
+    second = run_pipeline(needing, {"number": 4, "file": str(missing)}, root=tmp_path / "runs")
+    assert second.succeeded and second.reused == {"halve": first.folder / "halve"}
+    assert second.read_json("halve", "half/half.json") == {"half": 2}
+    said = capsys.readouterr().out
+    assert "halve: done before, taken from the cache" in said and "halve: running" not in said
+    other = run_pipeline(needing, {"number": 6, "file": str(missing)}, root=tmp_path / "runs")
+    assert other.succeeded and other.reused == {}
+
+
+def test_the_transcript_of_two_tasks_at_a_time():
+    log, terminal = io.StringIO(), io.StringIO()
+    transcript = Transcript(log, terminal)
+    transcript.write("Executing task 'read'\nExecuting task 'read'\n    [KFP Executor] Got executor_input:\n    {\n"
+                     '            {\n        "inputs": {\n    }\n        "x": 1\n'
+                     "            8.0,\n                1.0\n"
+                     "    reading clean\n        reading scan\n"
+                     "Task 'read' finished with status SUCCESS\n    still reading\n"
+                     "Task 'read' finished with status FAILURE\n")
+    said = [line.strip() for line in terminal.getvalue().splitlines()]
+    assert not any(line.startswith(("8.0", "1.0", "{", '"')) for line in said)
+    assert [line for line in said if line.startswith(("reading", "still"))] == ["reading clean", "reading scan",
+                                                                              "still reading"]
+    assert transcript.failed_lines[-1] == "still reading" and transcript.failed_task == "read"
+
+
 def test_the_transcript_takes_text_in_pieces():
     log, terminal = io.StringIO(), io.StringIO()
     transcript = Transcript(log, terminal)

@@ -1,0 +1,29 @@
+"""The inputs of the pipelines that read pages, from params.yaml and what the user adds."""
+
+from model.params import Params
+from model.typed import as_dict
+from pipelines.identity import code_identity
+
+
+def of(params: Params, which: str, given: dict) -> dict:
+    """Return the inputs of `batch_predict` or `monitor`.
+
+    Args:
+        params: the registry's name, MLflow's address and, for monitor, its section.
+        which: the pipeline.
+        given: by the user; `scans` must be there, `parts` may be a number.
+
+    Raises:
+        ValueError: no scans, or parts that are no number above 0.
+    """
+    if not given.get("scans"):
+        raise ValueError(f"--input scans=PLACE: which pages {which} reads, a folder of the workspace or s3://BUCKET/PREFIX")
+    sections = as_dict(params)
+    values = {"name": params.register.name, "commit": code_identity(), "tracking": sections["tracking"], **given}
+    if which == "monitor":
+        values["params"] = sections.get("monitor", {})
+    if isinstance(values.get("parts"), str):
+        if not values["parts"].isdigit() or int(values["parts"]) < 1:
+            raise ValueError(f"--input parts: {values['parts']!r} is no number above 0")
+        values["parts"] = list(range(int(values["parts"])))
+    return values
