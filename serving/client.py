@@ -21,6 +21,14 @@ class Unavailable(RuntimeError):
     """The server cannot be reached, or goes on failing."""
 
 
+class Unreadable(ValueError):
+    """The server cannot read this file; `code` is that of the answer's schema."""
+
+    def __init__(self, reason: str, code: str):
+        super().__init__(reason)
+        self.code = code
+
+
 class Refused(ValueError):
     """The server does not accept the token."""
 
@@ -41,18 +49,24 @@ class Client:
     """Before the second attempt; each further pause is twice as long."""
     session: requests.Session = field(default_factory=requests.Session, repr=False)
 
-    def predict(self, page: bytes) -> dict:
-        """Read one page.
+    def predict(self, page: bytes, *, explain: bool = False, fhir: bool = False) -> dict:
+        """Read one file.
+
+        Args:
+            page: the file's bytes.
+            explain: ask for pictures of what was found.
+            fhir: ask for a bundle of FHIR resources.
 
         Raises:
             ValueError: the server says that this page cannot be read, with its reason.
             Refused: the token is not accepted, even when read anew.
             Unavailable: no answer in the given attempts.
         """
-        reply = self._send(page)
+        query = {**({"explain": "1"} if explain else {}), **({"format": "fhir"} if fhir else {})}
+        reply = self._send(page, query)
         if reply.status_code in REFUSED_TOKEN:
             # The key file may have been renewed by another client between our reading it and our request.
-            reply = self._send(page)
+            reply = self._send(page, query)
         if reply.ok:
             return reply.json()
         raise _error(self.url, reply)
@@ -63,11 +77,13 @@ class Client:
         base = self.endpoint.rstrip("/")
         return base if urlsplit(base).path else f"{base}/predictions/{DEFAULT_NAME}"
 
-    def _send(self, page: bytes) -> requests.Response:
+    def _send(self, page: bytes, query: dict[str, str]) -> requests.Response:
+        sent = as_form(page, query) if query else {"data": page}
+        kind = {} if query else {"Content-Type": "application/octet-stream"}
         for attempt in range(self.retries + 1):
             try:
-                reply = self.session.post(self.url, data=page, timeout=self.timeout_s, headers={
-                    "Content-Type": "application/octet-stream", **bearer(self.token())})
+                reply = self.session.post(self.url, params=query, timeout=self.timeout_s,
+                                          headers={**kind, **bearer(self.token())}, **sent)
             except requests.RequestException as error:
                 failure = type(error).__name__
             else:
@@ -77,6 +93,11 @@ class Client:
             if attempt < self.retries:
                 time.sleep(self.pause_s * 2 ** attempt)
         raise Unavailable(f"{self.url}: no answer after {self.retries + 1} attempts ({failure})")
+
+
+def as_form(page: bytes, options: dict[str, str]) -> dict:
+    """Return what requests needs to send a page with options: TorchServe hands a form's fields on, a query's not."""
+    return {"files": {"data": ("page", page)}, "data": options}
 
 
 def static_token(token: str) -> Callable[[], str]:
@@ -101,5 +122,5 @@ def _error(url: str, reply: requests.Response) -> Exception:
     if reply.status_code == 404:
         return ValueError(f"{url}: no such model there (HTTP 404); is it deployed?")
     if reply.status_code < 500:
-        return ValueError(str(reason))
+        return Unreadable(str(reason), str(body.get("code", "unreadable")))
     return Unavailable(f"{url}: HTTP {reply.status_code}, {reason}")

@@ -40,6 +40,11 @@ class Management:
         described = self._call("GET", f"models/{name}/{version}", what=f"describe {name} {version}")[0]
         return any(worker["status"] == "READY" for worker in described["workers"])
 
+    def workers(self, name: str, version: str) -> list[int]:
+        """Return the process numbers of a version's workers."""
+        described = self._call("GET", f"models/{name}/{version}", what=f"describe {name} {version}")[0]
+        return [worker["pid"] for worker in described["workers"]]
+
     def register(self, archive: str, name: str, *, workers: int, batch_size: int, max_batch_delay_ms: int,
                  startup_timeout_s: int, response_timeout_s: int) -> None:
         """Load an archive of the model store beside what is loaded, and wait for its workers.

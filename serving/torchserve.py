@@ -39,6 +39,7 @@ class Server:
     state: Path
     inference: str
     management: Management
+    metrics: str
 
     @property
     def key_file(self) -> Path:
@@ -68,7 +69,7 @@ def reach(state: Path, params: DeployParams) -> Iterator[Server]:
     with open(state / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = Server(state, params.inference, Management(params.management, state / KEY_FILE,
-                                                           timeout_s=2 * params.startup_timeout_s))
+                                                           timeout_s=2 * params.startup_timeout_s), params.metrics)
         if not _answers(server):
             _start(server, params)
         yield server
@@ -96,7 +97,8 @@ def configure(state: Path, params: DeployParams) -> Path:
     text = Template((HERE / CONFIG_FILE).read_text()).substitute(
         inference=params.inference, management=params.management, metrics=params.metrics,
         model_store=state / MODEL_STORE, token_minutes=params.token_minutes, max_bytes=MAX_BYTES,
-        startup_timeout=params.startup_timeout_s, response_timeout=RESPONSE_TIMEOUT_S)
+        startup_timeout=params.startup_timeout_s, response_timeout=RESPONSE_TIMEOUT_S,
+        metrics_config=HERE / "metrics.yaml")
     (state / CONFIG_FILE).write_text(text)
     return state / CONFIG_FILE
 

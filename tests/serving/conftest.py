@@ -21,7 +21,7 @@ def deploy_params(**changes) -> DeployParams:
     """Parameters of a server on free ports; patient, for machines that do other work at the same time."""
     addresses = dict(zip(("inference", "management", "metrics"),
                          (f"http://127.0.0.1:{port}" for port in free_ports(3)), strict=True))
-    return DeployParams(**{**addresses, "startup_timeout_s": 300, **changes})
+    return DeployParams(**{**addresses, "startup_timeout_s": 300, "watch_s": 1.0, **changes})
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from serving.client import Client, Refused, Unavailable, file_token, static_token
+from serving.client import Client, Refused, Unavailable, Unreadable, file_token, static_token
 from tests.serving.scripted import answering
 
 GOOD = (200, {"findings": []})
@@ -19,6 +19,13 @@ def test_a_page_is_sent_as_it_is_with_the_token():
         assert client(server.address).predict(b"\x89PNG") == GOOD[1]
     (path, headers, body), = server.requests
     assert path == "/predictions/vizecgnet" and body == b"\x89PNG" and headers["Authorization"] == "Bearer secret"
+
+
+def test_pictures_and_fhir_are_asked_for_in_the_query():
+    with answering([GOOD]) as server:
+        client(server.address).predict(b"x", explain=True)
+        client(server.address).predict(b"x", fhir=True)
+    assert [path.partition("?")[2] for path, _, _ in server.requests] == ["explain=1", "format=fhir"]
 
 
 def test_the_address_of_one_version_is_kept():
@@ -57,6 +64,13 @@ def test_a_page_that_cannot_be_read_is_not_tried_again():
             ValueError, match="^not a readable picture$"):
         client(server.address).predict(b"x")
     assert len(server.requests) == 1
+
+
+def test_why_a_page_cannot_be_read_has_a_code():
+    with answering([(422, {"error": "no ECG grid here", "code": "no_ecg"})]) as server, \
+            pytest.raises(Unreadable) as why:
+        client(server.address).predict(b"x")
+    assert why.value.code == "no_ecg"
 
 
 def test_a_fault_of_the_server_is_no_fault_of_the_page():

@@ -34,7 +34,9 @@ def sample(packaged):
 def send(handler, packaged, requests):
     given = context(packaged.package, len(requests))
     replies = handler.handle(requests, given)
-    assert all(given.get_response_content_type(i) == "application/json" for i in range(len(requests)))
+    kinds = [given.get_response_content_type(i) for i in range(len(requests))]
+    assert kinds == ["application/fhir+json" if request.get("format") == b"fhir" else "application/json"
+                     for request in requests]
     return [(given.get_response_status(i)[0], json.loads(reply)) for i, reply in enumerate(replies)]
 
 
@@ -48,6 +50,19 @@ def test_a_mixed_batch_answers_each_for_itself(handler, packaged, sample):
         [f["probability"] for f in expected["findings"]], abs=1e-5)
     assert "not a readable picture" in answers[1][1]["error"]
     assert all("holds no image" in answers[i][1]["error"] for i in (2, 4))
+
+
+def test_the_query_asks_for_pictures_and_for_fhir(handler, packaged, sample):
+    """TorchServe hands the parameters of a query over as fields of the request, in bytes."""
+    page = {"body": bytearray(sample)}
+    answers = send(handler, packaged, [
+        {**page, "explain": bytearray(b"1")}, {**page, "format": b"fhir"}, {"body": b"junk", "format": b"fhir"},
+        {**page, "explain": b"perhaps"}, {**page, "format": b"xml"}, {**page, "data": b"junk", "explain": b"0"}])
+    assert [status for status, _ in answers] == [200, 200, 422, 422, 422, 200]
+    explained, bundle, outcome, perhaps, xml, plain = (reply for _, reply in answers)
+    assert explained["explain"]["overlay_png"] and "explain" not in plain
+    assert bundle["resourceType"] == "Bundle" and outcome["resourceType"] == "OperationOutcome"
+    assert perhaps["error"] == "explain: must be 1 or 0" and xml["error"] == "format: must be one of json, fhir"
 
 
 def test_a_batch_of_bad_requests_alone_is_answered(handler, packaged):

@@ -2,8 +2,10 @@
 
 import json
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -38,6 +40,17 @@ def test_the_served_answer_is_the_packages(server, client, packaged, sample):
     served, ours = client.predict(sample), PageReading.open(packaged.package).read(sample)
     assert probabilities(served) == pytest.approx(probabilities(ours), abs=1e-5)
     assert served["model"] == ours["model"] and served["version"] == ours["version"]
+
+
+def test_pictures_and_fhir_come_when_the_form_asks(server, client, sample):
+    assert client.predict(sample, explain=True)["explain"]["why_png"]
+    assert client.predict(sample, fhir=True)["resourceType"] == "Bundle"
+    form = requests.post(url(server), files={"data": sample}, data={"explain": "1"}, timeout=120,
+                         headers=bearer(read_key(server.key_file, "inference")))
+    assert form.json()["explain"]["page_png"]
+    refused = requests.post(url(server), files={"data": b"junk"}, data={"format": "fhir"}, timeout=120,
+                            headers=bearer(read_key(server.key_file, "inference")))
+    assert refused.status_code == 422 and refused.json()["resourceType"] == "OperationOutcome"
 
 
 @pytest.mark.parametrize("headers", [{}, bearer("wrong"), {"Authorization": "Bearer "}])
@@ -129,6 +142,20 @@ def test_a_key_that_ran_out_is_renewed_and_the_old_one_worthless(server, client,
     assert requests.get(place, headers=bearer(old), timeout=60).status_code == 400
 
 
+def test_a_key_ends_by_the_servers_own_clock(tmp_path):
+    with reach(tmp_path / "state", deploy_params(token_minutes=0.2)) as server:
+        try:
+            key = read_key(server.key_file, "inference")
+            ping = partial(requests.get, f"{server.inference}/ping", headers=bearer(key), timeout=60)
+            replies, end = [ping()], time.monotonic() + 60
+            while replies[-1].status_code == 200 and time.monotonic() < end:
+                time.sleep(0.5)
+                replies.append(ping())
+            assert len(replies) > 1 and replies[-1].status_code == 400 and "expired" in replies[-1].text.lower()
+        finally:
+            stop(server.state)
+
+
 def test_logs_are_json_and_hold_no_key(server, client, sample):
     client.predict(sample)
     keys = [entry["key"] for entry in json.loads(server.key_file.read_text()).values()]
@@ -174,5 +201,5 @@ def test_a_version_that_answers_wrongly_is_unloaded_again(server, client, packag
     with pytest.raises(ValueError, match="deploy.parity"):
         load(server, another.package, replace(serve_params, parity=-1.0))
     assert server.management.versions("vizecgnet") == before
-    assert client.predict(sample) == answer
+    assert client.predict(sample)["findings"] == answer["findings"]
     assert {file.name for file in server.model_store.iterdir()} == {f"vizecgnet-{version}.mar" for version in before}

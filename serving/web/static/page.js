@@ -1,0 +1,170 @@
+import { bound, chance, name, percent, summary, undecided, verdict } from "./words.js";
+
+const MAX_BYTES = 30e6;
+const TIPS = ["Show the whole page, flat and in focus, from straight above.",
+  "The millimetre grid and all rows of traces must be in the picture.", "Avoid shadow, glare and a dark table in the picture."];
+const by = (id) => document.getElementById(id);
+let underWay = null;
+
+const put = (parent, tag, text, attributes = {}) => {
+  const child = Object.assign(document.createElement(tag), attributes);
+  child.textContent = text;
+  parent.append(child);
+  return child;
+};
+
+function say(text, busy = false) {
+  by("status").textContent = text;
+  by("status").classList.toggle("busy", busy);
+  by("main").setAttribute("aria-busy", String(busy));
+}
+
+function refuse(place, title, reason, tips = []) {
+  const box = put(place, "div", "", { className: "refusal" });
+  put(box, "h2", title);
+  put(box, "p", reason, { className: "reason" });
+  if (tips.length) {
+    const list = put(box, "ul", "");
+    tips.forEach((tip) => put(list, "li", tip));
+  }
+}
+
+async function send(file) {
+  underWay?.abort();
+  const mine = (underWay = new AbortController());
+  by("alert").replaceChildren();
+  by("results").replaceChildren();
+  if (file.size > MAX_BYTES) {
+    say("");
+    return refuse(by("alert"), "This file was not sent", `It has ${(file.size / 1e6).toFixed(0)} MB, the limit is 30 MB; save it as JPEG.`);
+  }
+  say("Reading the page…", true);
+  try {
+    // Neither name nor type of the file leaves this machine: its content says what it is.
+    const reply = await fetch("read", { method: "POST", body: file, signal: mine.signal,
+      headers: { "Content-Type": "application/octet-stream" } });
+    const answer = await reply.json();
+    say("");
+    if (reply.ok) return show(answer);
+    refuse(by("alert"), reply.status >= 500 ? "The reader failed" : "This page was not read", `${sentence(answer.error)}`,
+      answer.code === "no_ecg" ? TIPS : []);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    say("");
+    refuse(by("alert"), "The reader failed", "No answer came. Check the connection and try again.");
+  }
+}
+
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+
+function show(answer) {
+  const pages = answer.pages ?? [answer];
+  pages.forEach((page) => by("results").append("error" in page ? unread(page) : card(page)));
+  const read = pages.filter((page) => !("error" in page)).length;
+  say(pages.length > 1 ? `${read} of ${pages.length} pages read.` : "The page is read.");
+  by("results").querySelector(".title")?.focus();
+}
+
+function unread(page) {
+  const article = document.createElement("article");
+  article.className = "page";
+  refuse(article, `Page ${page.page.number} of ${page.page.of} was not read`, sentence(page.error),
+    page.code === "no_ecg" ? TIPS : []);
+  return article;
+}
+
+function card(page) {
+  const article = by("page-template").content.cloneNode(true).firstElementChild;
+  const find = (selector) => article.querySelector(selector);
+  const { number, of } = page.page;
+  find(".title").textContent = of > 1 ? `Page ${number} of ${of}` : "Reading";
+  find(".print").addEventListener("click", () => window.print());
+  find(".summary").textContent = summary(page.findings);
+  if (page.page.warnings.length) {
+    find(".doubt").hidden = false;
+    page.page.warnings.forEach((warning) => put(find(".doubt ul"), "li", sentence(warning)));
+  }
+  [...page.findings].sort((a, b) => b.present - a.present || chance(b) - chance(a))
+    .forEach((finding) => find(".findings").append(bar(finding)));
+  pictures(article, page);
+  find(".stamp").textContent = `Read on ${new Date().toLocaleString()} by ${page.model.name} ${page.version}, `
+    + `program ${page.model.digest.slice(0, 16)}.`;
+  details(find(".technical dl"), page);
+  return article;
+}
+
+function bar(finding) {
+  const item = by("finding-template").content.cloneNode(true).firstElementChild;
+  const [label, words] = [name(finding.label), verdict(finding)];
+  item.classList.toggle("present", finding.present);
+  item.classList.toggle("undecided", undecided(finding));
+  item.querySelector("strong").textContent = label;
+  item.querySelector(".code").textContent = label === finding.label ? "" : finding.label;
+  item.querySelector(".verdict").textContent = words;
+  const meter = item.querySelector(".bar");
+  meter.setAttribute("aria-label", `Probability of ${label}`);
+  meter.setAttribute("aria-valuenow", (chance(finding) * 100).toFixed(1));
+  meter.setAttribute("aria-valuetext", words);
+  item.querySelector(".fill").style.width = `${chance(finding) * 100}%`;
+  item.querySelector(".bar .tick").style.left = `${bound(finding) * 100}%`;
+  return item;
+}
+
+function pictures(article, page) {
+  const find = (selector) => article.querySelector(selector);
+  if (!page.explain) return find(".pictures").remove();
+  const straight = picture(page.explain.page_png);
+  find(".straight img").src = straight;
+  find(".straight img").alt = `The ECG drawn straight: ${page.page.rows} rows of traces`;
+  find(".straight a").href = straight;
+  find(".straight figcaption").textContent = "The traces as they were cut out and straightened; open for full size.";
+  find(".why img").src = picture(page.explain.why_png);
+  find(".why img").alt = `Your picture; what spoke for ${name(page.explain.label)} is red`;
+  const leads = page.explain.leads.slice(0, 3).map((part) => `${part.lead}${part.strip ? " (strip)" : ""} ${percent(part.share)}`);
+  find(".why figcaption").textContent = `Red: what on the page spoke most for “${name(page.explain.label)}”, `
+    + `the finding furthest above its threshold. Most of it lies in ${leads.join(", ")}.`;
+  find(".found img").src = picture(page.explain.overlay_png);
+  find(".found img").alt = "Your picture with the frame, rows and grid that were found drawn on it";
+}
+
+function picture(base64) {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  return URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+}
+
+function details(list, page) {
+  const found = page.page;
+  const total = Object.values(page.timing_ms).reduce((sum, value) => sum + value, 0);
+  const rows = {
+    "Passed its gate": page.model.gate.passed ? "yes" : "no",
+    Picture: `${found.px_per_mm_found.toFixed(2)} pixels a millimetre, from the ${found.scale_from}`,
+    Grid: `${percent(found.confidence)} sure`,
+    ...("quality" in found ? { "Like an ECG page": percent(found.quality) } : {}),
+    ...("coverage" in page ? { "Sets hold in": `${percent(page.coverage)} of pages` } : {}),
+    Turned: `${found.rotation_deg.toFixed(1).replace(/^-0\.0$/, "0.0")}°`, Rows: String(found.rows),
+    Time: `${total.toFixed(0)} ms`,
+  };
+  Object.entries(rows).forEach(([term, value]) => { put(list, "dt", term); put(list, "dd", value); });
+}
+
+for (const id of ["file", "camera"]) {
+  by(id).addEventListener("change", (event) => {
+    const [file] = event.target.files;
+    event.target.value = ""; // the same file may be chosen again
+    if (file) send(file);
+  });
+}
+const over = (on) => by("drop").classList.toggle("over", on);
+// Anywhere on the page: a file dropped beside the frame would otherwise replace the page.
+addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
+addEventListener("dragleave", (event) => { if (!event.relatedTarget) over(false); });
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  over(false);
+  const [file] = event.dataTransfer.files;
+  if (file) send(file);
+});
+addEventListener("paste", (event) => {
+  const [file] = event.clipboardData?.files ?? [];
+  if (file) send(file);
+});

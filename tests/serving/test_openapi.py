@@ -1,0 +1,28 @@
+"""The OpenAPI document: valid, its references lead somewhere, and it names what the handler and the client use."""
+
+from pathlib import Path
+
+import yaml
+from openapi_spec_validator import validate
+
+from serving import handler
+from serving.client import DEFAULT_NAME
+
+DOCS = Path(__file__).parents[2] / "docs"
+SPEC = yaml.safe_load((DOCS / "openapi.yaml").read_text())
+
+
+def test_the_document_is_valid_openapi():
+    validate(SPEC, base_uri=(DOCS / "openapi.yaml").as_uri())
+
+
+def test_it_says_what_the_handler_takes_and_gives():
+    parts = SPEC["components"]
+    assert set(parts["parameters"]["explain"]["schema"]["enum"]) == {*handler.YES, *handler.NO} - {""}
+    assert parts["parameters"]["format"]["schema"]["enum"] == list(handler.FORMATS)
+    assert set(parts["responses"]["answer"]["content"]) == set(handler.FORMATS.values())
+    assert {str(handler.UNREADABLE), str(handler.OUR_FAULT)} <= set(
+        SPEC["paths"]["/predictions/{model}"]["post"]["responses"])
+    assert parts["parameters"]["model"]["example"] == DEFAULT_NAME
+    schema = DOCS / parts["responses"]["answer"]["content"]["application/json"]["schema"]["$ref"]
+    assert schema.resolve().is_file()
