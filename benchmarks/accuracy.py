@@ -1,26 +1,33 @@
-"""How well each model reads, all trained and measured alike: `vizecg bench accuracy --rows VizECGNet resnet1d_wang`.
+"""How well each model reads, all trained and measured alike: `vizecg bench accuracy --recipe ptbxl-fast`.
 
 A row that MLflow does not have yet is trained by the train step and measured by the evaluate step, on the data that
-`make run` made; the table is then printed from MLflow alone. Rows are those of accuracy.yaml.
+`make run` made; the table is then printed from MLflow alone. Rows are those of accuracy.yaml. Checkpoints are kept, so
+that a row taught by others finds them, and so that other pages can be read without another training.
 """
 
 import argparse
 import json
 import os
 import platform
+import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import yaml
 
 from components.lineage import params_hash
+from components.progress import say
+from components.recipe import RECIPES, compose
 from components.registry import STEPS
-from components.tracking import connect
+from components.tracking import connect, start_run
 from ecg.pages import PageSet
-from model.params import Params, load_params
+from ecg.records import RecordStore
+from model.baselines import build
+from model.params import ModelParams, PageParams, Params, TrainParams, load_params
+from model.typed import from_dict
 
 ROWS = Path(__file__).with_suffix(".yaml")
 KEY, FIGURES = "accuracy_key", "accuracy.json"
@@ -29,7 +36,7 @@ KEY, FIGURES = "accuracy_key", "accuracy.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table before it is measured."""
+    """One line of the table before it is measured; its teachers are names of other rows."""
 
     name: str
     reads: str
@@ -42,7 +49,7 @@ class Row:
         return params_hash(p.train, p.model, p.page, p.evaluate) + f"-{pages.digest}-{self.seed}"
 
 
-def planned(names: list[str], seeds: list[int], params_file: str, overrides: list[str]) -> list[Row]:
+def planned(names: list[str], seeds: list[int], params_file: str | Path, overrides: list[str]) -> list[Row]:
     """Return the rows to measure.
 
     Raises:
@@ -58,26 +65,61 @@ def planned(names: list[str], seeds: list[int], params_file: str, overrides: lis
             for name in names or known for seed in seeds]
 
 
-def measure(row: Row, pages: Path, records: Path, validation: Path) -> None:
-    """Train and evaluate one row, and put its figures into its MLflow run."""
+def measure(row: Row, pages: Path, records: Path, validation: Path, kept: Path, teacher_seed: int) -> None:
+    """Train one row unless its checkpoint is kept, evaluate it, and put its figures into an MLflow run."""
     from components.evaluate.step import run as evaluate
     from components.train.step import run as train
 
-    p = row.params
+    p, checkpoint = row.params, _folder(kept, row.name, row.seed)
+    store = RecordStore.open(records)
+    if not _is_of(checkpoint, row, store.digest):
+        teachers = tuple(str(_folder(kept, name, teacher_seed)) for name in p.train.teachers)
+        train(records=records, validation=validation, checkpoint=checkpoint, params=replace(p.train, teachers=teachers),
+              model=p.model, page=p.page, tracking=p.tracking, seed=row.seed, state=kept / "state", resume=True)
+    described = json.loads((checkpoint / "model.json").read_text())
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint, evaluation = Path(folder, "checkpoint"), Path(folder, "evaluation")
-        trained = train(records=records, validation=validation, checkpoint=checkpoint, params=p.train, model=p.model,
-                        page=p.page, tracking=p.tracking, seed=row.seed)
+        evaluation = Path(folder, "evaluation")
         evaluate(checkpoint=checkpoint, pages=pages, evaluation=evaluation, params=p.evaluate, seed=row.seed,
                  records=records)
         metrics = json.loads((evaluation / "metrics.json").read_text())
-        described = json.loads((checkpoint / "model.json").read_text())
-        figures = {"test": {view: block["macro"] for view, block in metrics["test"].items()},
-                   **{name: described[name] for name in ("parameters", "seconds", "validate_auroc", "device")},
-                   "cores": os.cpu_count(), "processor": platform.processor() or platform.machine()}
-        client = connect(p.tracking).MlflowClient()
-        client.log_dict(trained.run_id, figures, FIGURES)
-        client.set_tag(trained.run_id, KEY, row.key(PageSet.open(pages)))
+    figures = {"test": {view: block["macro"] for view, block in metrics["test"].items()},
+               **{name: described[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs")},
+               "trained_on": len(store.rows("train")), "cores": os.cpu_count(), "processor": _processor()}
+    tags = {KEY: row.key(PageSet.open(pages)), "train_run": described["run_id"], "data_digest": store.digest}
+    with start_run(p.tracking, name=f"accuracy: {row.name}", tags=tags) as mlflow:
+        mlflow.log_dict(figures, FIGURES)
+
+
+def _folder(kept: Path, name: str, seed: int) -> Path:
+    return kept / f"{_slug(name)}-{seed}"
+
+
+def _slug(name: str) -> str:
+    return re.sub("[^a-z0-9_]+", "-", name.lower()).strip("-")
+
+
+def _is_of(checkpoint: Path, row: Row, data_digest: str) -> bool:
+    """Tell whether a folder holds this row's checkpoint; what reads no page does not depend on the page."""
+    if not (checkpoint / "model.json").exists():
+        return False
+    meta = json.loads((checkpoint / "model.json").read_text())
+    p, trained = row.params, from_dict(TrainParams, meta["train"], "train")
+    # A teacher's folder is called by its row, and its seed.
+    taught_by = tuple(re.sub(r"-\d+$", "", Path(folder).name) for folder in trained.teachers)
+    same = (replace(trained, teachers=taught_by) == replace(p.train, teachers=tuple(map(_slug, p.train.teachers)))
+            and from_dict(ModelParams, meta["model"], "model") == p.model
+            and ("page" not in build(p.model, classes=1).reads or from_dict(PageParams, meta["page"], "page") == p.page)
+            and (meta["seed"], meta["data_digest"]) == (row.seed, data_digest))
+    say(f"{row.name}: " + (f"kept in {checkpoint}" if same else f"{checkpoint} was trained otherwise; trained again"))
+    return same
+
+
+def _processor() -> str:
+    try:
+        named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        named = None
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 def recorded(rows: list[Row], pages: PageSet) -> Iterator[tuple[Row, dict | None]]:
@@ -90,10 +132,14 @@ def recorded(rows: list[Row], pages: PageSet) -> Iterator[tuple[Row, dict | None
 
 def table(rows: list[tuple[Row, dict | None]], pages: PageSet) -> str:
     """Lay the figures out as Markdown: a line a model, mean and range over the seeds where there are several."""
-    records = dict(pages.index["split"].value_counts())
-    lines = [f"{len(pages.label_names)} findings, data {pages.data_digest[:12]}, "
-             f"{records.get('validate', 0)} validation and {records.get('test', 0)} test records, "
-             f"page {pages.page['layout']} {pages.page['width']}x{pages.page['height']}.", "",
+    records, folds = dict(pages.index["split"].value_counts()), rows[0][0].params.ingest
+    measured = [figures for _, figures in rows if figures]
+    machines = sorted({f"{f['cores']} cores of {f['processor']}" for f in measured})
+    lines = [f"{len(pages.label_names)} findings, data {pages.data_digest[:12]}: "
+             f"{' / '.join(str(n) for n in sorted({f['trained_on'] for f in measured}) or [0])} training, "
+             f"{records.get('validate', 0)} validation, {records.get('test', 0)} test records "
+             f"(folds {_span(folds.train_folds)} / {_span(folds.validate_folds)} / {_span(folds.test_folds)}); "
+             f"page {pages.page['layout']}, {pages.page['width']} x {pages.page['height']}; {'; '.join(machines)}.", "",
              "| model | reads | parameters | validation AUROC | " + " | ".join(
                  f"{view} AUROC | {view} F1" for view in pages.captures) + " | seeds | training |",
              "|" + "---|" * (6 + 2 * len(pages.captures))]
@@ -104,12 +150,17 @@ def table(rows: list[tuple[Row, dict | None]], pages: PageSet) -> str:
     return "\n".join(lines)
 
 
+def _span(folds: tuple[int, ...]) -> str:
+    return f"{folds[0]}-{folds[-1]}" if len(folds) > 1 else str(folds[0])
+
+
 def _line(name: str, reads: str, runs: list[dict], views: tuple[str, ...]) -> str:
     cells = [name, reads, f"{runs[0]['parameters'] / 1e6:.2f} M", _spread([run["validate_auroc"] for run in runs])]
     for view in views:
         cells += [_spread([run["test"][view][metric]["value"] for run in runs]) for metric in ("auroc", "f1")]
     minutes = np.mean([run["seconds"] for run in runs]) / 60
-    return "| " + " | ".join([*cells, str(len(runs)), f"{minutes:.0f} min, {runs[0]['device']}"]) + " |"
+    trained = f"{runs[0]['epochs']} epochs, {minutes:.0f} min, {runs[0]['device']}"
+    return "| " + " | ".join([*cells, str(len(runs)), trained]) + " |"
 
 
 def _spread(values: list[float]) -> str:
@@ -123,18 +174,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="vizecg bench accuracy", description=__doc__.split("\n")[0])
     parser.add_argument("--rows", nargs="*", default=[], metavar="NAME", help="lines of accuracy.yaml (all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[7], metavar="N", help="a run for each (7)")
-    parser.add_argument("--params", default="params.yaml", metavar="FILE", help="file of every knob (params.yaml)")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--params", default="params.yaml", metavar="FILE", help="file of every knob (params.yaml)")
+    source.add_argument("--recipe", choices=sorted(path.stem for path in RECIPES.glob("*.yaml")), help="instead of it")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides")
     parser.add_argument("--print", action="store_true", dest="only_print", help="train nothing, print what there is")
+    parser.add_argument("--keep", type=Path, default=Path("local/accuracy"), metavar="DIR",
+                        help="checkpoints, one folder a row and seed (local/accuracy)")
     for name, step in (("records", "ingest"), ("validation", "validate"), ("pages", "render")):
         parser.add_argument(f"--{name}", type=Path, default=Path(STEPS[step].folder), metavar="DIR")
     options = parser.parse_args(arguments)
-    rows = planned(options.rows, options.seeds, options.params, options.overrides)
+    with tempfile.TemporaryDirectory() as folder:
+        params_file = Path(options.params)
+        if options.recipe:
+            compose(options.recipe, params_file := Path(folder, "params.yaml"))
+        rows = planned(options.rows, options.seeds, params_file, options.overrides)
     pages = PageSet.open(options.pages)
     if not options.only_print:
         for row, figures in list(recorded(rows, pages)):
             if figures is None:
-                measure(row, options.pages, options.records, options.validation)
+                measure(row, options.pages, options.records, options.validation, options.keep, options.seeds[0])
     print(table(list(recorded(rows, pages)), pages))
 
 
