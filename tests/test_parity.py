@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from components.cli import build_parser, main
-from components.registry import STEPS
-from model.params import IngestParams, PageParams, Params, RenderParams, as_dict
+from components.registry import HELPERS, STEPS
+from model.params import IngestParams, PageParams, Params, RenderParams
+from model.typed import as_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_DVC = [name for name, step in STEPS.items() if not step.outside]
+COLLECTED = "pipelinechannel--"
 NOT_A_KNOB = {"tracking"}
 """Where runs are recorded does not change what comes out: no reason for DVC to train again."""
 
@@ -39,15 +41,26 @@ def kubeflow_edges(spec: dict, dag: dict, given: dict | None = None) -> dict[str
 
 
 def _source(source: dict, given: dict) -> tuple[str, str]:
+    """Where an artifact comes from; what a loop collects comes from the task in it: pipelinechannel--TASK-OUTPUT."""
     if "componentInputArtifact" in source:
         return given[source["componentInputArtifact"]]
     output = source["taskOutputArtifact"]
+    if output["outputArtifactKey"].startswith(COLLECTED):
+        return tuple(output["outputArtifactKey"].removeprefix(COLLECTED).rsplit("-", 1))
     return output["producerTask"], output["outputArtifactKey"]
 
 
 def test_the_dag_has_the_edges_of_the_registry(spec):
+    """The helpers of the DAG stand between steps: they hand on what ingest and train wrote, and what evaluate reads."""
     edges = kubeflow_edges(spec, spec["root"]["dag"])
-    assert edges.pop("notify") == {}
+    helpers = {name: edges.pop(name) for name in HELPERS}
+    assert helpers == {"notify": {}, "merge-shards": {"parts": ("ingest", "records")},
+                       "choose": {"checkpoints": ("train", "checkpoint")},
+                       "read-capture": {"checkpoint": ("choose", "checkpoint"), "pages": ("render", "pages")},
+                       "notify-refused": {"decision": ("gate", "decision")}}
+    assert edges["evaluate"].pop("readings") == ("read-capture", "readings")
+    edges = {name: {key: (HELPERS.get(task, task), output)
+                    for key, (task, output) in sources.items()} for name, sources in edges.items()}
     assert edges == {name: {key: (producer, STEPS[producer].output) for key, producer in step.inputs.items()}
                      for name, step in STEPS.items()}
 
@@ -62,11 +75,12 @@ def test_dvc_has_the_edges_of_the_registry(stages):
     assert list(stages) == IN_DVC
     for name, stage in stages.items():
         step = STEPS[name]
-        assert {dep for dep in stage["deps"] if dep.startswith("artifacts/")} == {
-            STEPS[producer].folder for producer in step.inputs.values()}
+        from_others = {dep for dep in stage["deps"] if dep.startswith("artifacts/")}
+        assert all(from_others & set(STEPS[producer].tracked) for producer in step.inputs.values())
+        assert from_others <= {path for producer in step.inputs.values() for path in STEPS[producer].tracked}
         sources = {dep for dep in stage["deps"] if dep.startswith("$")}
         assert sources == {f"${{{key}}}" for key in step.external.values()}
-        assert stage["outs"] == [step.folder]
+        assert stage["outs"] == step.tracked
 
 
 def test_dvc_runs_a_step_again_when_its_knobs_or_its_code_change(stages):
