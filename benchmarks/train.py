@@ -155,17 +155,20 @@ def seconds_to_first_step(params_file: Path, overrides: list[str], records: Path
         (validation / "validation.json").write_text(json.dumps(
             {"success": True, "critical_failed": [], "warnings": [], "expectations": [],
              "data_digest": RecordStore.open(records).digest}))
-        settings = [*overrides, "train.save_steps=1", "train.compile=false", "train.processes=1",
-                    f"tracking.uri=sqlite:///{folder}/mlflow.db"]
+        # So many epochs that it cannot end, and take its states away, before it is looked at.
+        settings = [*overrides, "train.epochs=100000", "train.save_steps=1", "train.compile=false",
+                    "train.processes=1", f"tracking.uri=sqlite:///{folder}/mlflow.db"]
         began = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "components", "train", "--params", str(params_file), "--records", str(records),
-             "--validation", str(validation), "--state", str(states), "--out", str(Path(folder, "out")),
-             *(word for setting in settings for word in ("--set", setting))], stderr=subprocess.DEVNULL)
-        while not any(states.glob("*.pt")):
-            if process.poll() is not None:
-                raise RuntimeError("vizecg train ended before its first step; run it to see why")
-            time.sleep(0.02)
+        with open(Path(folder, "log"), "w+") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "components", "train", "--params", str(params_file), "--records", str(records),
+                 "--validation", str(validation), "--state", str(states), "--out", str(Path(folder, "out")),
+                 *(word for setting in settings for word in ("--set", setting))], stderr=log)
+            while not any(states.glob("*.pt")):
+                if process.poll() is not None:
+                    log.seek(0)
+                    raise RuntimeError(f"vizecg train ended before its first step: {log.read().strip()[-500:]}")
+                time.sleep(0.02)
         waited = time.perf_counter() - began
         process.kill()
         process.wait()

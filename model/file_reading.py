@@ -1,17 +1,19 @@
 """From page files to answers: every kind of file, several pages in one, several files at once.
 
-A file or a page that cannot be read gets its own error and leaves the others alone. Only the canonical pages of a
-batch are in memory together; pictures are decoded one by one.
+A file or a page that cannot be read gets its own error and leaves the others alone. The canonical pages of a batch
+are in memory together; of the pictures, one for each thread that PyTorch may use.
 """
 
 import base64
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from ecg.paper.files import open_pages
 from ecg.paper.locate import Located, NoGridError, overlay
@@ -77,7 +79,7 @@ class FileReading:
             For each file its answer (`serving/schema/answer.schema.json`): that of its page, or `{"pages": [...]}`
             where it has several; or the exception. A ValueError is about the file, any other about us.
         """
-        files = [self._open(request) for request in requests]
+        files = self._opened(requests)
         found = [page for file in files if isinstance(file, list) for page in file if isinstance(page.found, Located)]
         answers, took = _timed(lambda: self.reading.read_located([page.found for page in found]))
         for page, answer in zip(found, answers, strict=True):
@@ -86,6 +88,14 @@ class FileReading:
             if page.shown:
                 self._explain(page)
         return [file if isinstance(file, Exception) else _of_file(file) for file in files]
+
+    def _opened(self, requests: list[Request]) -> list[list[_Page] | Exception]:
+        """Decode and locate several files beside each other: both let go of the interpreter's lock."""
+        threads = min(len(requests), torch.get_num_threads())
+        if threads < 2:
+            return [self._open(request) for request in requests]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(self._open, requests))
 
     def _open(self, request: Request) -> list[_Page] | Exception:
         try:

@@ -175,12 +175,9 @@ class TestWholePipeline:
                      ("evaluate", "--pages", outputs["render"]), ("gate", "--pages", outputs["render"])):
             done = vizecg(project, *line)
             assert done.returncode == 0, done.stderr
-        ours, theirs = (json.loads((folder / "metrics.json").read_text())["test"]["clean"]
+        ours, theirs = (json.loads((folder / "metrics.json").read_text())
                         for folder in (project / "artifacts" / "evaluate", outputs["evaluate"]))
-        assert ours["records"] == theirs["records"]
-        for label, figures in ours["classes"].items():
-            for name in ("auroc", "f1"):
-                assert figures[name] == pytest.approx(theirs["classes"][label][name], abs=1e-6)
+        assert ours["test"] == theirs["test"] and ours["validate"] == theirs["validate"]
 
     def test_evaluate_writes_the_same_bytes_from_the_command_line(self, project, outputs):
         done = vizecg(project, "evaluate", "--checkpoint", outputs["train"], "--pages", outputs["render"],

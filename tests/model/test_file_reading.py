@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import serving
@@ -72,6 +73,25 @@ def test_a_batch_of_files_answers_each_for_itself(reading, sample):
     check(good)
     check(several)
     assert len(several["pages"]) == 2
+
+
+def test_files_that_threads_open_beside_each_other_are_answered_as_one_by_one(reading, sample):
+    """With the threads of two cores; the tests themselves run with one."""
+    files = [sample, b"junk", tiff(Image.fromarray(BLANK)), sample, tiff(*[Image.open(io.BytesIO(sample))] * 2)]
+    requests = [Request(data) for data in files]
+    alone = reading.read_batch(requests)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        beside = reading.read_batch(requests)
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(alone, beside, strict=True):
+        if isinstance(one, Exception):
+            assert type(other) is type(one) and str(other) == str(one)
+        else:
+            assert probabilities(pages_of(other)[0]) == pytest.approx(probabilities(pages_of(one)[0]), abs=1e-5)
+            assert [page["page"] for page in pages_of(other)] == [page["page"] for page in pages_of(one)]
 
 
 def test_a_file_in_which_no_page_is_an_ecg_is_refused(reading):
