@@ -12,7 +12,7 @@ import numpy as np
 
 from ecg.paper.peaks import refine, vectors
 from ecg.paper.perspective import Perspective, fit_perspective
-from ecg.paper.raster import jit
+from ecg.paper.smaller import darkest, darkest_smaller
 from ecg.paper.spectrum import ANGLE_STEP, ANGLES, LOG_STEP, LOWEST, RINGS, TILE, Spectra, tile_spectra
 from ecg.paper.surface import Surface, fit_bend, local_scale
 
@@ -20,6 +20,8 @@ MIN_CONFIDENCE = 0.3
 """Below this a grid is not believed."""
 WORKING_SIDE = 1280
 """Longer pictures are reduced to this first: even there a 1 mm line is some 4 pixels from the next."""
+_AREA_FROM = 1.6
+"""Reduced by more, areas are averaged; by less, neighbours."""
 _PITCHES = (1.05, 13.0)
 """Pixels per mm of the reduced picture within which the grid is sought."""
 _WIDTH_MM, _WIDTH_SPREAD = 285.0, 0.42
@@ -81,7 +83,7 @@ def find_grid(image: np.ndarray) -> Grid:
     Returns:
         The best there is, even where there is none: its confidence says so.
     """
-    plane, factor = reduce(_darkest(image), WORKING_SIDE)
+    plane, factor = _darkest(image, WORKING_SIDE)
     spectra = tile_spectra(plane)
     side = max(plane.shape)
     tried = [_follow(spectra, _everywhere(spectra, place), _WINDOWS[:1], side) for place in _coarse(spectra, side)]
@@ -92,13 +94,17 @@ def find_grid(image: np.ndarray) -> Grid:
 
 def reduce(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the picture with its longer side at most so long, and by how much it is smaller along x and y."""
-    height, width = image.shape[:2]
+    size, factor = _reduced(image.shape, longest)
+    how = cv2.INTER_AREA if max(factor) > _AREA_FROM else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=how), factor
+
+
+def _reduced(shape: tuple[int, ...], longest: int) -> tuple[tuple[int, int], np.ndarray]:
+    """Return width and height of a reduced picture, and by how much they are smaller."""
+    height, width = shape[:2]
     shrink = max(1.0, max(height, width) / longest)
-    if shrink == 1.0:
-        return image, np.ones(2)
     size = max(1, round(width / shrink)), max(1, round(height / shrink))
-    how = cv2.INTER_AREA if shrink > 1.6 else cv2.INTER_LINEAR
-    return cv2.resize(image, size, interpolation=how), np.array([width, height]) / size
+    return size, np.array([width, height]) / size
 
 
 @dataclass(frozen=True)
@@ -163,19 +169,13 @@ def _prior(pitch: np.ndarray, side: int) -> np.ndarray:
     return np.exp(-0.5 * (np.log(side / pitch / _WIDTH_MM) / _WIDTH_SPREAD) ** 2) * 0.8 + 0.2
 
 
-def _darkest(image: np.ndarray) -> np.ndarray:
-    """Return the darkest channel of each pixel: a grid of any colour is dark in one."""
-    if image.ndim == 2:
-        return image
-    out = np.empty(image.shape[:2], np.uint8)
-    _fill_darkest(np.ascontiguousarray(image).reshape(-1, 3), out.reshape(-1))
-    return out
-
-
-@jit
-def _fill_darkest(pixels, out):
-    for i in range(len(out)):
-        out[i] = min(min(pixels[i, 0], pixels[i, 1]), pixels[i, 2])
+def _darkest(image: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reduce the darkest channel of a picture, in which a grid of any colour is dark; returns as `reduce`."""
+    size, factor = _reduced(image.shape, longest)
+    image = np.ascontiguousarray(image).reshape(*image.shape[:2], -1)
+    if max(factor) > _AREA_FROM:
+        return darkest_smaller(image, size), factor
+    return cv2.resize(darkest(image), size, interpolation=cv2.INTER_LINEAR), factor
 
 
 def _everywhere(spectra: Spectra, place: tuple[float, float, float, float]) -> Perspective:
