@@ -49,6 +49,11 @@ class Client:
     """Before the second attempt; each further pause is twice as long."""
     session: requests.Session = field(default_factory=requests.Session, repr=False)
 
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{self.endpoint}: no address of a server; it is written http://HOST:PORT")
+
     def predict(self, page: bytes, *, explain: bool = False, fhir: bool = False) -> dict:
         """Read one file.
 
