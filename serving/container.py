@@ -12,7 +12,7 @@ from pathlib import Path
 
 from model.params import DeployParams
 from serving.archive import with_archive
-from serving.front import make_front
+from serving.front import make_front, stoppable
 from serving.rollout import load, switch
 from serving.torchserve import reach, stop
 
@@ -45,7 +45,7 @@ def serve(package: Path, *, token_file: Path, host: str, port: int, params: Depl
     import uvicorn
 
     token_from(token_file)
-    with tempfile.TemporaryDirectory(prefix="vizecg-serve-") as scratch:
+    with stoppable(), tempfile.TemporaryDirectory(prefix="vizecg-serve-") as scratch:
         state = Path(scratch) / "torchserve"
         try:
             package = with_archive(package, Path(scratch, "package"))
@@ -67,9 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="0.0.0.0", help="address to listen at (0.0.0.0: all of the container's)")
     parser.add_argument("--port", type=int, default=8080, metavar="N", help="port to listen at (8080)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read (1)")
+    parser.add_argument("--inside", type=int, default=18080, metavar="N",
+                        help="first of three ports for TorchServe itself, on loopback (18080)")
     options = parser.parse_args(arguments)
-    # Ports of TorchServe's own; nobody outside the container reaches loopback.
-    inside = {name: f"http://127.0.0.1:{18080 + place}"
+    inside = {name: f"http://127.0.0.1:{options.inside + place}"
               for place, name in enumerate(("inference", "management", "metrics"))}
     try:
         serve(options.package, token_file=options.token_file, host=options.host, port=options.port,
