@@ -1,4 +1,4 @@
-"""The container's command as a process: the project's reader comes up, answers, and goes on SIGTERM with all it started."""
+"""The container's command as a process: the reader comes up, answers, and ends on SIGTERM with all that it began."""
 
 import os
 import signal
