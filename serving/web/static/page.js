@@ -137,6 +137,7 @@ function place(figure, base64, alt) {
   const [link, image] = [figure.querySelector("a"), figure.querySelector("img")];
   link.href = image.src = picture(base64);
   image.alt = alt;
+  link.ariaLabel = `${alt}; opens in full size`;
 }
 
 function picture(base64) {
