@@ -11,7 +11,6 @@ import argparse
 import gzip
 import io
 import resource
-import shutil
 import socket
 import struct
 import tempfile
@@ -32,8 +31,7 @@ from components.progress import track
 from components.registry import STEPS
 from model.file_reading import FileReading
 from model.params import DeployParams
-from model.reading import read_meta
-from serving.archive import write_archive
+from serving.archive import with_archive
 
 SECONDS = 70.0
 """Longest time of a case: a PDF has 20 s of the processor, by the clock 60."""
@@ -210,15 +208,6 @@ def in_process(package: Path, *, count: int, seed: int) -> tuple[Counter, list[s
         if end not in ("read", "refused"):
             faults.append(f"case {number} ({kind}): {end}: {why[:200]}")
     return ends, faults, held_mb() - before
-
-
-def with_archive(package: Path, folder: Path) -> Path:
-    """Return a package that can be served: itself, or where it lacks its archive (zoo/), a copy that has one."""
-    meta = read_meta(package)
-    if not (package / f"{meta['name']}.mar").is_file():
-        package = Path(shutil.copytree(package, folder))
-        write_archive(package, name=meta["name"], version=meta["version"])
-    return package
 
 
 @contextmanager

@@ -59,7 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(prog="vizecg", dest="verb_name", metavar="VERB", required=True,
                                   help=argparse.SUPPRESS)
     for verb in VERBS:
-        each = verbs.add_parser(verb.name, description=f"{verb.summary}.", epilog=f"example:\n  {verb.example}",
+        each = verbs.add_parser(verb.name, description=f"{verb.summary}.",
+                                epilog=f"example:\n  {verb.example}\n{verb.more}",
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
         verb.add_arguments(each)
         each.set_defaults(verb=verb)

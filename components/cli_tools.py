@@ -14,6 +14,8 @@ ZOO = Path(__file__).resolve().parents[1] / "zoo" / "ptbxl"
 """The reader that comes with the project: five superclasses of PTB-XL, read from the page."""
 KEY_FILE = Path(ARTIFACTS, "torchserve", "key_file.json")
 """Where a server that deploy started keeps its keys."""
+TOKEN = "VIZECG_TOKEN"
+"""The environment's variable that holds an endpoint's token."""
 
 
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,20 +52,25 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"package that reads ({package} if there is one, else the PTB-XL reader of zoo/)")
     reader.add_argument("--endpoint", metavar="URL", help="served model that reads instead")
     key = parser.add_mutually_exclusive_group()
-    key.add_argument("--token", metavar="TEXT", help="for the endpoint")
+    key.add_argument("--token", metavar="TEXT", help=f"for the endpoint (${TOKEN}, which other users of the machine do "
+                     "not see)")
     key.add_argument("--key-file", type=Path, metavar="FILE", help=f"TorchServe's key file instead ({KEY_FILE})")
 
 
 def reader_of(arguments: argparse.Namespace, verb: str) -> dict:
     """Return the arguments of `components.predict.reader` as the user means them."""
-    endpoint, package, key_file = arguments.endpoint, arguments.package, arguments.key_file
+    endpoint, package, token, key_file = arguments.endpoint, arguments.package, arguments.token, arguments.key_file
     if endpoint is None:
-        package = package or _own_package(verb)
-    elif arguments.token is None:
+        if token or key_file:
+            raise ValueError("--token and --key-file open an endpoint: name it with --endpoint URL")
+        return {"package": package or _own_package(verb)}
+    if key_file is None:
+        token = token or os.environ.get(TOKEN)
+    if token is None:
         key_file = key_file or KEY_FILE
         if not key_file.exists():
             raise ValueError(f"{key_file}: no such file; give the server's --token, or its --key-file")
-    return {"package": package, "endpoint": endpoint, "token": arguments.token, "key_file": key_file}
+    return {"endpoint": endpoint, "token": token, "key_file": key_file}
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +80,16 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     for kind, what in (("json", "the answers"), ("csv", "a table, a row a finding,"),
                        ("html", "a page for people, with pictures,"), ("fhir", "a bundle of FHIR resources")):
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=f"file to write {what} to")
+
+
+_PREDICT_MORE = """  vizecg predict page.jpg                                one page, read on this machine
+  vizecg predict scans/ 'archive/**/*.dcm' --html a.html a folder and a pattern; a page to look at and print
+  VIZECG_TOKEN=... vizecg predict page.pdf --endpoint http://127.0.0.1:8080
+                                                         asks a served model
+
+A * marks the findings that reach their threshold; "likely" is the calibrated probability; "not decided" means that the
+page does not decide about a finding, "doubtful" that the page was hard to read. Not for diagnosis without a physician.
+Exit status: 0 every page was read, 2 a page was not or something is to be put right, 1 the server failed."""
 
 
 def _predict(arguments: argparse.Namespace) -> int:
@@ -166,7 +183,7 @@ TOOL_VERBS = (
     Verb("recipe", "write params.yaml for another source of data", "vizecg recipe ptbxl --data /archive/ptb-xl",
          _recipe_arguments, _recipe),
     Verb("predict", "read page files: a table of findings with their probabilities, JSON, CSV, HTML, FHIR",
-         "vizecg predict scans/ --json findings.json", _predict_arguments, _predict),
+         "vizecg predict scans/ --json findings.json", _predict_arguments, _predict, _PREDICT_MORE),
     Verb("web", "serve a web page on which a person drops or photographs a page and sees the findings",
          "vizecg web --port 8000", _web_arguments, _web),
     Verb("pseudonym", "print the pseudonyms that ingest.hash_ids gives names; the salt is VIZECG_ID_SALT",

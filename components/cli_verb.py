@@ -20,6 +20,8 @@ class Verb:
     example: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int | None]
+    more: str = ""
+    """Further examples and what is worth knowing, for the verb's own help."""
 
 
 def add_params_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,14 +2,14 @@
 
 import glob
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from components.predict_files import write_csv, write_html
 from components.progress import track
 from ecg.files import write_whole
 from ecg.paper.files import ENDINGS
-from ecg.paper.limits import MAX_BYTES
+from ecg.paper.limits import check_bytes
 
 UNREADABLE_PAGES = 2
 """Exit status when a page could not be read."""
@@ -29,7 +29,7 @@ def run(*, page_paths: list[Path], package: Path | None = None, endpoint: str | 
         endpoint: address of the server, or of a model on it.
         token: for the endpoint; or
         key_file: TorchServe's key file, read anew at each request.
-        json_out: file to write the answers to.
+        json_out: file to write the answers to, without pictures.
         csv_out: file to write a table to, a row a finding.
         html_out: file to write a page for people to, with pictures.
         fhir_out: file to write a bundle of FHIR resources to.
@@ -40,21 +40,26 @@ def run(*, page_paths: list[Path], package: Path | None = None, endpoint: str | 
 
     Raises:
         ValueError: no page is given, or not one of package and endpoint; the package is damaged; the token is
-            refused.
+            refused; a file could not be written.
         Unavailable: the server does not answer.
     """
+    from components.predict_files import take_pictures, write_csv, write_html
+
     files = image_files(page_paths)
+    for out in filter(None, (json_out, csv_out, html_out, fhir_out)):
+        _check_place(out)
     read = reader(package, endpoint, token, key_file)
-    results = []
+    results, pictures = [], []
     for file in track(files, total=len(files), label="predict"):
         results.append(_attempt(read, file, explain=html_out is not None))
+        pictures.append(take_pictures(results[-1]))
         print("\n".join(table(results[-1])))
     if json_out:
         write_whole(json_out, json.dumps(results, indent=1) + "\n")
     if csv_out:
         write_csv(csv_out, results)
     if html_out:
-        write_html(html_out, results)
+        write_html(html_out, results, pictures)
     if fhir_out:
         write_whole(fhir_out, json.dumps(_bundle(results), indent=1) + "\n")
     return results
@@ -85,10 +90,10 @@ def pages(result: dict) -> list[dict]:
 
 def table(result: dict) -> Iterator[str]:
     """Yield the lines that a person reads about one file: findings, most probable first, a mark where present."""
+    from components.predict_files import title
+
     for page in pages(result):
-        place = page.get("page", {})
-        many = f", page {place['number']} of {place['of']}" if place.get("of", 1) > 1 else ""
-        yield from _page_table(page, f"{page['file']}{many}")
+        yield from _page_table(page, title(page["file"], page))
 
 
 def _page_table(result: dict, title: str) -> Iterator[str]:
@@ -109,9 +114,11 @@ def _page_table(result: dict, title: str) -> Iterator[str]:
 
 def _certainty(finding: dict) -> str:
     """What newer packages know besides: the calibrated probability, and whether the page decides."""
+    from model.file_reading import undecided
+
     if "calibrated" not in finding:
         return ""
-    return f"  {finding['calibrated']:4.0%} likely{'' if len(finding['plausible']) == 1 else ', not decided'}"
+    return f"  {finding['calibrated']:4.0%} likely{', not decided' if undecided(finding) else ''}"
 
 
 def image_files(paths: list[Path]) -> list[Path]:
@@ -125,12 +132,13 @@ def image_files(paths: list[Path]) -> list[Path]:
         if path.is_dir():
             found = sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
             if not found:
-                raise ValueError(f"{path}: no image in this folder ({', '.join(ENDINGS)})")
+                raise ValueError(f"{path}: no image in this folder ({', '.join(ENDINGS)}); name those within its "
+                                 f"folders by a pattern, '{path}/**/*.png'")
             files += found
         elif glob.has_magic(str(path)) and not path.exists():
             matched = sorted(file for file in map(Path, glob.glob(str(path), recursive=True)) if file.is_file())
             if not matched:
-                raise ValueError(f"{path}: no file matches")
+                raise ValueError(f"{path}: no file matches; check the pattern")
             files += matched
         else:
             files.append(path)
@@ -172,11 +180,21 @@ def _attempt(read: Read, file: Path, *, explain: bool) -> dict:
 
 def _bytes(file: Path) -> bytes:
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise ValueError(f"{file.stat().st_size / 1e6:.0f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB")
+        check_bytes("image", file.stat().st_size)
         return file.read_bytes()
+    except FileNotFoundError:
+        raise ValueError("no such file; check its name") from None
     except OSError as error:
-        raise ValueError(error.strerror or type(error).__name__) from None
+        raise ValueError(f"the file cannot be opened ({error.strerror}); may you read it?") from None
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a file that could not be written, before hours of reading go into it."""
+    if out.is_dir():
+        raise ValueError(f"{out}: is a folder; name a file to write")
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise ValueError(f"{out}: cannot be written; name a file in a folder that you may write to")
 
 
 def _bundle(results: list[dict]) -> dict:

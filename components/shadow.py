@@ -8,7 +8,7 @@ from model.checkpoint import read_json
 from model.package import check_package
 from model.params import DeployParams
 from serving.client import Client, file_token
-from serving.front import make_front
+from serving.front import make_front, stoppable
 from serving.keys import fresh_key
 from serving.rollout import load, unload
 from serving.shadow import Shadow
@@ -56,7 +56,8 @@ def run(*, package: Path, deployment: Path, log: Path, params: DeployParams, por
     shadow = Shadow(challenger, log)
     try:
         app = make_front(server, loaded.name, token=lambda: fresh_key(server.key_file, "inference"), shadow=shadow)
-        uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="warning", server_header=False)
+        with stoppable():
+            uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="warning", server_header=False)
     finally:
         seen = shadow.close()
         if loaded.new:

@@ -5,9 +5,9 @@ finding `p:<name>` (float32 probability) and `label:<name>` (0/1).
 """
 
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from model.bootstrap import Interval, patient_weights, percentile_interval
 from model.calibration import Scaling, expected_calibration_error, fit_scaling, rescale
@@ -15,6 +15,10 @@ from model.conformal import Bounds, fit_bounds, plausible
 from model.metrics import METRICS, choose_threshold, class_metrics, macro, micro, weighted_mean
 from model.params import EvaluateParams
 from model.subgroups import LEAST_PATIENTS, gaps, subgroups
+
+if TYPE_CHECKING:
+    # A server and a reader of pages use none of it, and importing it takes a second.
+    import pandas as pd
 
 NO_THRESHOLD = 0.5
 """Used for a class that the validation split cannot give a threshold, and which is then named."""
@@ -61,7 +65,7 @@ class Certainty:
                    tuple(Bounds(row["least_present"], row["most_absent"]) for row in rows), known["coverage"])
 
 
-def certainty_of(predictions: pd.DataFrame, *, label_names: tuple[str, ...], params: EvaluateParams) -> Certainty:
+def certainty_of(predictions: "pd.DataFrame", *, label_names: tuple[str, ...], params: EvaluateParams) -> Certainty:
     """Fit calibration and conformal bounds on the validation split alone, on the pages of all captures together."""
     validate = predictions[predictions["split"] == "validate"]
     scores, truth = scores_of(validate, label_names), truth_of(validate, label_names)
@@ -71,17 +75,17 @@ def certainty_of(predictions: pd.DataFrame, *, label_names: tuple[str, ...], par
     return Certainty(scaling, bounds, params.coverage)
 
 
-def scores_of(table: pd.DataFrame, label_names: tuple[str, ...]) -> np.ndarray:
+def scores_of(table: "pd.DataFrame", label_names: tuple[str, ...]) -> np.ndarray:
     """The probabilities, float32 (N, C), columns in the order of `label_names`."""
     return table[[f"p:{name}" for name in label_names]].to_numpy(np.float32)
 
 
-def truth_of(table: pd.DataFrame, label_names: tuple[str, ...]) -> np.ndarray:
+def truth_of(table: "pd.DataFrame", label_names: tuple[str, ...]) -> np.ndarray:
     """The findings, bool (N, C), columns in the order of `label_names`."""
     return table[[f"label:{name}" for name in label_names]].to_numpy(bool)
 
 
-def thresholds_of(predictions: pd.DataFrame, *, label_names: tuple[str, ...],
+def thresholds_of(predictions: "pd.DataFrame", *, label_names: tuple[str, ...],
                   params: EvaluateParams) -> dict[str, float]:
     """Choose each class's threshold on the validation split alone, on the pages of all captures together.
 
@@ -97,7 +101,7 @@ def thresholds_of(predictions: pd.DataFrame, *, label_names: tuple[str, ...],
     return {name: NO_THRESHOLD if np.isnan(value) else value for name, value in chosen.items()}
 
 
-def measure(predictions: pd.DataFrame, *, label_names: tuple[str, ...], params: EvaluateParams, seed: int) -> dict:
+def measure(predictions: "pd.DataFrame", *, label_names: tuple[str, ...], params: EvaluateParams, seed: int) -> dict:
     """Measure every split and capture of a table of predictions.
 
     Args:
@@ -124,7 +128,7 @@ def measure(predictions: pd.DataFrame, *, label_names: tuple[str, ...], params: 
     return measured
 
 
-def measure_subgroups(predictions: pd.DataFrame, *, label_names: tuple[str, ...], params: EvaluateParams,
+def measure_subgroups(predictions: "pd.DataFrame", *, label_names: tuple[str, ...], params: EvaluateParams,
                       seed: int) -> list[dict]:
     """Measure the test split by sex, age band, device and quality of the page, and the captures and layouts whole.
 
@@ -145,7 +149,7 @@ def measure_subgroups(predictions: pd.DataFrame, *, label_names: tuple[str, ...]
     return (whole if len(whole) > 1 else []) + rows
 
 
-def _group(table: pd.DataFrame, by: str, group: str, mask: np.ndarray, weights: np.ndarray,
+def _group(table: "pd.DataFrame", by: str, group: str, mask: np.ndarray, weights: np.ndarray,
            label_names: tuple[str, ...], thresholds: np.ndarray, level: float) -> dict:
     patients = int(table["patient"][mask].nunique())
     figures = np.full((3, len(METRICS)), np.nan)
@@ -156,7 +160,7 @@ def _group(table: pd.DataFrame, by: str, group: str, mask: np.ndarray, weights: 
             "too_small": patients < LEAST_PATIENTS, **_named(figures)}
 
 
-def _gaps(table: pd.DataFrame, label_names: tuple[str, ...], thresholds: np.ndarray) -> dict:
+def _gaps(table: "pd.DataFrame", label_names: tuple[str, ...], thresholds: np.ndarray) -> dict:
     """How far the groups of each kind lie apart, {by: {metric: figure}}, for rules about it."""
     weights = np.ones((len(table), 1))
     rows = [_group(table, *group, weights, label_names, thresholds, 0.5) | {"capture": ""}
@@ -165,7 +169,7 @@ def _gaps(table: pd.DataFrame, label_names: tuple[str, ...], thresholds: np.ndar
             for row in gaps(rows, METRICS)}
 
 
-def _weights(table: pd.DataFrame, *, resamples: int, seed: int) -> np.ndarray:
+def _weights(table: "pd.DataFrame", *, resamples: int, seed: int) -> np.ndarray:
     """Weights of one for the plain figure in the first column, the resamples after it."""
     drawn = patient_weights(table["patient"].to_numpy(str), resamples=resamples, seed=seed)
     return np.column_stack([np.ones(len(table)), drawn])
@@ -187,7 +191,7 @@ def _named(figures: np.ndarray, names: tuple[str, ...] = METRICS) -> dict[str, d
     return {name: Interval(*figures[:, m]).as_dict() for m, name in enumerate(names)}
 
 
-def _block(table: pd.DataFrame, weights: np.ndarray, *, label_names: tuple[str, ...], thresholds: dict[str, float],
+def _block(table: "pd.DataFrame", weights: np.ndarray, *, label_names: tuple[str, ...], thresholds: dict[str, float],
            certainty: Certainty, level: float) -> dict:
     scores, truth = scores_of(table, label_names), truth_of(table, label_names)
     bounds = np.array([thresholds[n] for n in label_names])

@@ -148,6 +148,11 @@ def pages_of(answer: dict) -> list[dict]:
     return answer.get("pages", [answer])
 
 
+def undecided(finding: dict) -> bool:
+    """Whether a page does not decide about a finding: not one answer alone is plausible, or not the one reported."""
+    return "plausible" in finding and finding["plausible"] != ["present" if finding["present"] else "absent"]
+
+
 def _of_file(pages: list[_Page]) -> dict | Exception:
     """Put a file's pages together; an exception where none of them could be read, or one met a fault of ours."""
     errors = [page.found for page in pages if isinstance(page.found, Exception)]

@@ -1,7 +1,11 @@
 """Groups of pages for which the figures are given apart, and how far the groups of a kind lie from each other."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AGE_BANDS = ((0, 40, "under 40"), (40, 60, "40-59"), (60, 75, "60-74"), (75, np.inf, "75 and over"))
 SEXES = (("F", "female"), ("M", "male"))
@@ -12,7 +16,7 @@ MOST_DEVICES = 8
 QUALITY = ("least clear quarter", "second quarter", "third quarter", "clearest quarter")
 
 
-def subgroups(table: pd.DataFrame) -> list[tuple[str, str, np.ndarray]]:
+def subgroups(table: "pd.DataFrame") -> list[tuple[str, str, np.ndarray]]:
     """Return every group that has a record.
 
     Args:

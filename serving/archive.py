@@ -1,11 +1,14 @@
 """The .mar: the archive that TorchServe loads."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
+
+from model.reading import read_meta
 
 CONTENTS = ("model.json", "sample.png")
 """What goes into the archive beside model.pt2 and the handler."""
@@ -44,6 +47,26 @@ def write_archive(package: Path, *, name: str, version: str) -> Path:
         handler.write_text(_HANDLER)
         _archive(package, handler, Path(scratch), name, version)
         return _settle(Path(scratch) / f"{name}.mar", package / f"{name}.mar")
+
+
+def with_archive(package: Path, folder: Path) -> Path:
+    """Return a package that can be served: itself, or where it lacks its archive (zoo/), a copy of it that has one.
+
+    Args:
+        package: the package folder.
+        folder: where the copy goes; must not be there yet.
+
+    Raises:
+        ValueError: the folder is no package, or the archiver fails.
+    """
+    meta = read_meta(package)
+    if (package / f"{meta['name']}.mar").is_file():
+        return package
+    folder.mkdir(parents=True)
+    for file in ("model.pt2", "sample.json", *CONTENTS):
+        shutil.copyfile(package / file, folder / file)
+    write_archive(folder, name=meta["name"], version=meta["version"])
+    return folder
 
 
 def _archive(package: Path, handler: Path, scratch: Path, name: str, version: str) -> None:

@@ -30,7 +30,7 @@ class Unreadable(ValueError):
 
 
 class Refused(ValueError):
-    """The server does not accept the token."""
+    """The server does not accept the token, or has no such model: no fault of any page."""
 
 
 @dataclass
@@ -49,6 +49,11 @@ class Client:
     """Before the second attempt; each further pause is twice as long."""
     session: requests.Session = field(default_factory=requests.Session, repr=False)
 
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{self.endpoint}: no address of a server; it is written http://HOST:PORT")
+
     def predict(self, page: bytes, *, explain: bool = False, fhir: bool = False) -> dict:
         """Read one file.
 
@@ -59,7 +64,7 @@ class Client:
 
         Raises:
             ValueError: the server says that this page cannot be read, with its reason.
-            Refused: the token is not accepted, even when read anew.
+            Refused: the token is not accepted, even when read anew, or there is no such model.
             Unavailable: no answer in the given attempts.
         """
         query = {**({"explain": "1"} if explain else {}), **({"format": "fhir"} if fhir else {})}
@@ -92,7 +97,8 @@ class Client:
                 failure = f"HTTP {reply.status_code}"
             if attempt < self.retries:
                 time.sleep(self.pause_s * 2 ** attempt)
-        raise Unavailable(f"{self.url}: no answer after {self.retries + 1} attempts ({failure})")
+        raise Unavailable(f"{self.url}: no answer after {self.retries + 1} attempts ({failure}); is the server running "
+                          "there?")
 
 
 def as_form(page: bytes, options: dict[str, str]) -> dict:
@@ -120,7 +126,7 @@ def _error(url: str, reply: requests.Response) -> Exception:
         return Refused(f"{url}: the token is not accepted (HTTP {reply.status_code}); give the key file of the running "
                        "server, or a current inference key")
     if reply.status_code == 404:
-        return ValueError(f"{url}: no such model there (HTTP 404); is it deployed?")
+        return Refused(f"{url}: no such model there (HTTP 404); is it deployed?")
     if reply.status_code < 500:
         return Unreadable(str(reason), str(body.get("code", "unreadable")))
     return Unavailable(f"{url}: HTTP {reply.status_code}, {reason}")

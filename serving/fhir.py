@@ -7,7 +7,7 @@ whose page it was and adds `subject`. A report is `preliminary` until a physicia
 import uuid
 from datetime import UTC, datetime
 
-from model.file_reading import pages_of
+from model.file_reading import pages_of, undecided
 
 SYSTEM = "https://github.com/vizecgnet/findings"
 """Of our own codes: a label's name means what the label scheme of the model says."""
@@ -66,9 +66,8 @@ def _page(page: dict, answer: dict, at: str) -> list[dict]:
 
 
 def _observation(finding: dict, model: dict, at: str) -> dict:
-    undecided = len(finding.get("plausible", ["one"])) != 1
     meaning = ("POS", "Positive") if finding["present"] else ("NEG", "Negative")
-    if undecided:
+    if undecided(finding):
         meaning = ("IND", "Indeterminate")
     parts = {name: finding[name] for name in PARTS if name in finding}
     return {"resourceType": "Observation", "status": "preliminary",
@@ -87,9 +86,8 @@ def _conclusion(page: dict, findings: list[dict]) -> str:
     present = [f"{finding['label']} ({finding.get('calibrated', finding['probability']):.0%})"
                for finding in findings if finding["present"]]
     said = [f"Found by the model: {', '.join(present) or 'nothing above its thresholds'}."]
-    undecided = [finding["label"] for finding in findings if len(finding.get("plausible", ["one"])) != 1]
-    if undecided:
-        said.append(f"The page does not decide about: {', '.join(undecided)}.")
+    if open_ones := [finding["label"] for finding in findings if undecided(finding)]:
+        said.append(f"The page does not decide about: {', '.join(open_ones)}.")
     if warnings := page["page"]["warnings"]:
         said.append(f"Doubtful about the page: {'; '.join(warnings)}.")
     return " ".join([*said, CAUTION])

@@ -7,8 +7,10 @@ the metrics on, and gives a copy of each page to a shadow. It reads no page itse
 
 import asyncio
 import hmac
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import requests
 from fastapi import FastAPI, Request
@@ -36,6 +38,21 @@ def state_of(server: Server, name: str) -> str:
         return READY if server.management.ready(name, default) else LOADED
     except (requests.RequestException, RuntimeError, ValueError):
         return DOWN
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM end what is within as Ctrl-C does: quietly, with everything behind it put away.
+
+    uvicorn raises the signal again once it has answered what was under way; untouched, it would end the process there.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def make_front(server: Server, name: str, *, token: Callable[[], str], shadow: Shadow | None = None) -> FastAPI:

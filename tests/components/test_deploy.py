@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -16,6 +19,8 @@ from components.tracking import connect
 from model.package import check_package
 from model.params import GateParams, RegisterParams, Rule, TrackingParams
 from model.reading import PageReading, probabilities
+from serving.keys import KEY_FILE
+from serving.management import Management
 from serving.torchserve import stop
 from tests.components.conftest import edit_json
 from tests.serving.conftest import deploy_params
@@ -54,6 +59,26 @@ class Place:
         held = [holder(self.client, NAME, alias) for alias in (CHAMPION, PREVIOUS)]
         return tuple(str(version.version) if version else None for version in held)
 
+    @property
+    def management(self):
+        return Management(self.params.management, self.root / "torchserve" / KEY_FILE)
+
+    @contextmanager
+    def without_workers_once_switched_to(self, folders):
+        """Take a version's workers away in its first minute, as a reader that runs out of memory would lose them."""
+        name, version = self.params.name, check_package(folders.package)["version"]
+
+        def take():
+            until = time.monotonic() + 300
+            while not self.management.versions(name).get(version) and time.monotonic() < until:
+                time.sleep(0.1)
+            self.management.scale(name, version, 0)
+
+        with ThreadPoolExecutor(1) as pool:
+            taken = pool.submit(take)
+            yield
+        taken.result()
+
     def served(self, page):
         """What the endpoint of deployment.json answers to a page."""
         about = json.loads((self.deployment / "deployment.json").read_text())
@@ -86,6 +111,11 @@ def test_deploy_then_the_next_then_a_failure_then_back(place, packaged, another)
     with pytest.raises(ValueError, match="deploy.parity"):
         place.deploy(another, parity=-1.0)
     assert place.champions() == ("1", None) and place.served(page)["version"] == first.served_version
+
+    with place.without_workers_once_switched_to(another), pytest.raises(RuntimeError):
+        place.deploy(another, watch_s=120.0)
+    assert place.champions() == ("1", None) and place.served(page)["version"] == first.served_version
+    assert place.management.versions(place.params.name) == {first.served_version: True}
 
     second = place.deploy(another)
     assert (second.version, second.previous_version) == ("2", "1") and place.champions() == ("2", "1")

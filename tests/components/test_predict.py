@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from components.predict import exit_status, image_files, run, table
+from model.file_reading import undecided
 from tests.serving.scripted import answering
 
 
@@ -44,7 +45,8 @@ def test_spreadsheets_people_and_fhir_get_their_files(packaged, folder, tmp_path
     assert first.probability.tolist() == [finding["probability"] for finding in results[0]["findings"]]
     assert "not a readable picture" in rows[rows.file == str(folder / "b.PNG")].error.item()
     html = out["html"].read_text()
-    assert html.count("<article>") == 3 and html.count("data:image/png;base64,") == 2
+    assert html.count("<article ") == 3 and html.count("data:image/webp;base64,") == 4
+    assert "explain" not in results[0], "pictures of a folder are not held"
     assert "Not for diagnosis without a physician" in html and "Not read: not a readable picture" in html
     bundle = json.loads(out["fhir"].read_text())
     kinds = [entry["resource"]["resourceType"] for entry in bundle["entry"]]
@@ -79,8 +81,15 @@ def test_the_table_shows_every_finding_and_marks_those_present(packaged, folder)
     shown = [float(row.removeprefix("  *").split()[1]) for row in rows]
     assert shown == sorted(shown, reverse=True)
     assert [" likely" in row for row in rows] == ["calibrated" in finding for finding in result["findings"]]
-    undecided = sum(len(finding.get("plausible", ["one"])) != 1 for finding in result["findings"])
-    assert sum(row.endswith("not decided") for row in rows) == undecided
+    unsure = sum(undecided(finding) for finding in result["findings"])
+    assert sum(row.endswith("not decided") for row in rows) == unsure
+
+
+@pytest.mark.parametrize(("present", "plausible", "open_"), [
+    (True, ["present"], False), (False, ["absent"], False), (True, ["absent", "present"], True), (True, [], True),
+    (False, ["present"], True), (True, ["absent"], True), (True, None, False)])
+def test_a_page_decides_where_one_answer_is_plausible_and_the_threshold_says_it_too(present, plausible, open_):
+    assert undecided({"present": present} | ({} if plausible is None else {"plausible": plausible})) is open_
 
 
 def test_what_is_doubtful_about_a_page_is_said(packaged, folder, tmp_path, capsys):
@@ -93,7 +102,14 @@ def test_what_is_doubtful_about_a_page_is_said(packaged, folder, tmp_path, capsy
 
 def test_a_missing_file_is_named_and_the_next_is_read(packaged, folder):
     results = run(page_paths=[folder / "none.png", folder / "a.png"], package=packaged.package)
-    assert results[0]["error"] == "No such file or directory" and "findings" in results[1]
+    assert results[0]["error"] == "no such file; check its name" and "findings" in results[1]
+
+
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_read(packaged, folder):
+    with pytest.raises(ValueError, match="is a folder; name a file to write"):
+        run(page_paths=[folder], package=packaged.package, json_out=folder)
+    with pytest.raises(ValueError, match="cannot be written"):
+        run(page_paths=[folder], package=packaged.package, csv_out=folder / "a.png" / "a.csv")
 
 
 @pytest.mark.parametrize(("arguments", "match"), [

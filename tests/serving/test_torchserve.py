@@ -1,15 +1,20 @@
 """A real TorchServe: who may do what, mixed batches, keys that run out, and how it is started, reached and stopped."""
 
+import io
 import json
 import socket
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 import requests
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from model.reading import PageReading, probabilities
 from serving.client import Client, Refused, file_token, static_token
@@ -17,6 +22,7 @@ from serving.keys import bearer, read_key
 from serving.management import ServerRefused
 from serving.rollout import load
 from serving.torchserve import MAX_BYTES, PID_FILE, reach, stop
+from tests.ecg.paper.test_page_files import dicom
 from tests.serving.conftest import deploy_params
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -163,6 +169,25 @@ def test_logs_are_json_and_hold_no_key(server, client, sample):
     assert not [name for name, text in texts.items() if any(key in text for key in keys)]
     lines = [json.loads(line) for name in ("server.jsonl", "model.jsonl") for line in texts[name].splitlines()]
     assert any(line["logger"] == "ACCESS_LOG" and '"POST /predictions' in line["message"] for line in lines)
+
+
+def test_logs_hold_nothing_of_a_file(server, sample):
+    """Neither its name nor what is in it, of files that are read, refused and damaged."""
+    pixels = np.asarray(Image.open(io.BytesIO(sample)).convert("RGB"))
+    noted = PngInfo()
+    noted.add_text("Patient", "DOE^JOHN")
+    tagged = io.BytesIO()
+    Image.fromarray(pixels).save(tagged, "PNG", pnginfo=noted)
+    odd = {"PatientName": "DOE^JOHN", "PatientID": "DOE-1950", "PatientBirthDate": "DOE-1950"}
+    with warnings.catch_warnings(action="ignore"):
+        files = [tagged.getvalue(), tagged.getvalue()[:5000], b"DOE", dicom(pixels, **odd), dicom(pixels, **odd)[:-500],
+                 dicom(None, **odd)]
+    headers = bearer(read_key(server.key_file, "inference"))
+    statuses = [requests.post(url(server), files={"data": ("DOE JOHN.png", data)}, timeout=120,
+                              headers=headers).status_code for data in files]
+    assert statuses == [200, 422, 422, 200, 422, 422]
+    logs = {file.name: file.read_text() for file in (server.state / "logs").iterdir()}
+    assert not [name for name, text in logs.items() if "DOE" in text]
 
 
 def test_state_and_keys_are_for_the_owner_alone(server):

@@ -10,9 +10,14 @@ import pytest
 import requests
 import uvicorn
 
+from ecg.labels import PTBXL_SUPERCLASSES
+from ecg.snomed import snomed_scheme
+from ecg.sources import code15
+from ecg.sources.simulator import cohort
 from serving.client import Refused, Unavailable, Unreadable
 from serving.web import app as web
 from serving.web.app import CONTENT_TYPE, HEADERS, STATIC, make_app
+from serving.web.words import words
 
 ANSWERS = {b"page": {"findings": []}, b"no ecg": Unreadable("no ECG grid here", "no_ecg"),
            b"junk": ValueError("image: not a readable picture"), b"locked": Refused("token secret-token"),
@@ -101,3 +106,9 @@ def test_there_are_no_pages_of_the_library(address):
     assert [requests.get(f"{address}/{path}", timeout=30).status_code
             for path in ("docs", "redoc", "openapi.json", "static/../app.py")] == [404] * 4
     assert json.loads(requests.get(f"{address}/health", timeout=30).text) == {"status": "ok"}
+
+
+@pytest.mark.parametrize("labels", [PTBXL_SUPERCLASSES, snomed_scheme("scored").names, snomed_scheme("cpsc2018").names,
+                                    code15.FINDINGS, cohort.FINDINGS])
+def test_every_finding_of_a_common_scheme_has_plain_words(labels):
+    assert set(labels) <= words().keys()

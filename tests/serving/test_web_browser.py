@@ -110,10 +110,10 @@ def test_a_reading_is_shown_said_and_printed(opened, sample, reading):
     meters = opened.get_by_role("meter")
     assert meters.count() == len(labels)
     assert "Probability of " in meters.first.get_attribute("aria-label")
-    assert "likely, reported from" in meters.first.get_attribute("aria-valuetext")
+    assert "likely (threshold" in meters.first.get_attribute("aria-valuetext")
     assert opened.get_by_role("status").text_content() == "The page is read."
     assert opened.evaluate("document.activeElement.className") == "title"
-    assert opened.get_by_text("Not for diagnosis without a physician").is_visible()
+    assert opened.get_by_role("note").get_by_text("Not for diagnosis without a physician").is_visible()
     assert opened.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0 || "
                            "!image.checkVisibility())")
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than a phone"
@@ -124,6 +124,36 @@ def test_a_reading_is_shown_said_and_printed(opened, sample, reading):
     opened.emulate_media(media="print", color_scheme="dark")
     assert not opened.locator(".ask").is_visible() and opened.locator(".caution").is_visible()
     assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert opened.get_by_text("Confirmed by (physician)").is_visible()
+
+
+def test_nothing_that_is_said_while_a_page_is_read_is_kept_from_a_screen_reader(opened, sample):
+    opened.route("**/read", lambda route: None)
+    opened.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": sample})
+    status = opened.get_by_role("status")
+    status.get_by_text("Reading the page").wait_for()
+    assert opened.evaluate("!document.querySelector('#status').closest('[aria-busy=true]')")
+    assert opened.locator("#results").get_attribute("aria-busy") == "true"
+
+
+def test_each_picture_opens_in_full_size(opened, sample):
+    give(opened, sample)
+    links = opened.evaluate("[...document.querySelectorAll('.pictures img')].map((image) => "
+                            "image.closest('a').href === image.src && image.alt.length > 0)")
+    assert links == [True] * 3
+
+
+def test_words_and_marks_say_what_is_uncertain(opened):
+    said = opened.evaluate("""async () => {
+      const { summary, undecided, verdict } = await import("/static/words.js");
+      const one = (present, plausible) => ({ label: "MI", present, plausible, probability: .4, threshold: .3 });
+      return [verdict(one(true, ["present"])), verdict(one(false, ["present"])), undecided(one(true, [])),
+              undecided({ label: "MI", present: true }), summary([one(false, ["absent", "present"])])];
+    }""")
+    assert said[0] == "Reported: 40\u00a0% likely (threshold 30\u00a0%)"
+    assert said[1].startswith("Uncertain, not reported: ")
+    assert said[2:4] == [True, False]
+    assert said[4].endswith("It cannot rule out: Sign of a heart attack, recent or old.")
 
 
 def test_a_refusal_says_why_and_what_to_do(opened, sample):
@@ -131,6 +161,7 @@ def test_a_refusal_says_why_and_what_to_do(opened, sample):
     alert = opened.get_by_role("alert")
     assert "This page was not read" in alert.text_content() and "No ECG grid here" in alert.text_content()
     assert alert.locator("li").count() == 3
+    alert.get_by_alt_text("The picture that you sent").wait_for()
     for scheme in ("light", "dark"):
         opened.emulate_media(color_scheme=scheme)
         assert opened.evaluate(FAINT) == []
@@ -151,7 +182,7 @@ def test_everything_is_reached_by_keyboard_and_has_a_name(opened, sample):
     give(opened, sample)
     opened.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     reached = []
-    for _ in range(9):
+    for _ in range(12):
         opened.keyboard.press("Tab")
         reached.append(opened.evaluate("document.activeElement.id || document.activeElement.className || "
                                        "document.activeElement.tagName"))

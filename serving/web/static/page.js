@@ -1,4 +1,4 @@
-import { bound, chance, name, percent, summary, undecided, verdict } from "./words.js";
+import { bound, calm, chance, name, percent, summary, undecided, verdict } from "./words.js";
 
 const MAX_BYTES = 30e6;
 const TIPS = ["Show the whole page, flat and in focus, from straight above.",
@@ -16,7 +16,8 @@ const put = (parent, tag, text, attributes = {}) => {
 function say(text, busy = false) {
   by("status").textContent = text;
   by("status").classList.toggle("busy", busy);
-  by("main").setAttribute("aria-busy", String(busy));
+  // Not on what holds the status: what is said within a busy part is kept from a screen reader.
+  by("results").setAttribute("aria-busy", String(busy));
 }
 
 function refuse(place, title, reason, tips = []) {
@@ -39,20 +40,29 @@ async function send(file) {
     return refuse(by("alert"), "This file was not sent", `It has ${(file.size / 1e6).toFixed(0)} MB, the limit is 30 MB; save it as JPEG.`);
   }
   say("Reading the page…", true);
+  let reply, answer;
   try {
     // Neither name nor type of the file leaves this machine: its content says what it is.
-    const reply = await fetch("read", { method: "POST", body: file, signal: mine.signal,
+    reply = await fetch("read", { method: "POST", body: file, signal: mine.signal,
       headers: { "Content-Type": "application/octet-stream" } });
-    const answer = await reply.json();
-    say("");
-    if (reply.ok) return show(answer);
-    refuse(by("alert"), reply.status >= 500 ? "The reader failed" : "This page was not read", `${sentence(answer.error)}`,
-      answer.code === "no_ecg" ? TIPS : []);
+    answer = await reply.json();
   } catch (error) {
     if (error.name === "AbortError") return;
     say("");
-    refuse(by("alert"), "The reader failed", "No answer came. Check the connection and try again.");
+    return refuse(by("alert"), "The reader failed", "No answer came. Check the connection and try again.");
   }
+  say("");
+  if (reply.ok) return show(answer);
+  refuse(by("alert"), reply.status >= 500 ? "The reader failed" : "This page was not read", sentence(answer.error),
+    answer.code === "no_ecg" ? TIPS : []);
+  if (answer.code === "no_ecg") preview(file);
+}
+
+// Of a picture that the browser can show itself, so that a person sees which one was refused.
+function preview(file) {
+  const picture = Object.assign(new Image(), { alt: "The picture that you sent", className: "preview" });
+  picture.addEventListener("load", () => by("alert").firstElementChild?.append(picture), { once: true });
+  picture.src = URL.createObjectURL(file);
 }
 
 const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
@@ -86,9 +96,10 @@ function card(page) {
   }
   [...page.findings].sort((a, b) => b.present - a.present || chance(b) - chance(a))
     .forEach((finding) => find(".findings").append(bar(finding)));
+  find(".legend.open").hidden = !page.findings.some(undecided);
   pictures(article, page);
   find(".stamp").textContent = `Read on ${new Date().toLocaleString()} by ${page.model.name} ${page.version}, `
-    + `program ${page.model.digest.slice(0, 16)}.`;
+    + `program ${page.model.digest.slice(0, 16)}. Not for diagnosis without a physician.`;
   details(find(".technical dl"), page);
   return article;
 }
@@ -98,6 +109,7 @@ function bar(finding) {
   const [label, words] = [name(finding.label), verdict(finding)];
   item.classList.toggle("present", finding.present);
   item.classList.toggle("undecided", undecided(finding));
+  item.classList.toggle("calm", calm(finding.label));
   item.querySelector("strong").textContent = label;
   item.querySelector(".code").textContent = label === finding.label ? "" : finding.label;
   item.querySelector(".verdict").textContent = words;
@@ -113,18 +125,19 @@ function bar(finding) {
 function pictures(article, page) {
   const find = (selector) => article.querySelector(selector);
   if (!page.explain) return find(".pictures").remove();
-  const straight = picture(page.explain.page_png);
-  find(".straight img").src = straight;
-  find(".straight img").alt = `The ECG drawn straight: ${page.page.rows} rows of traces`;
-  find(".straight a").href = straight;
-  find(".straight figcaption").textContent = "The traces as they were cut out and straightened; open for full size.";
-  find(".why img").src = picture(page.explain.why_png);
-  find(".why img").alt = `Your picture; what spoke for ${name(page.explain.label)} is red`;
+  place(find(".straight"), page.explain.page_png, `The ECG drawn straight: ${page.page.rows} rows of traces`);
+  place(find(".why figure"), page.explain.why_png, `Your picture; what spoke for ${name(page.explain.label)} is red`);
   const leads = page.explain.leads.slice(0, 3).map((part) => `${part.lead}${part.strip ? " (strip)" : ""} ${percent(part.share)}`);
   find(".why figcaption").textContent = `Red: what on the page spoke most for “${name(page.explain.label)}”, `
     + `the finding furthest above its threshold. Most of it lies in ${leads.join(", ")}.`;
-  find(".found img").src = picture(page.explain.overlay_png);
-  find(".found img").alt = "Your picture with the frame, rows and grid that were found drawn on it";
+  place(find(".found figure"), page.explain.overlay_png, "Your picture with the frame, rows and grid that were found drawn on it");
+}
+
+function place(figure, base64, alt) {
+  const [link, image] = [figure.querySelector("a"), figure.querySelector("img")];
+  link.href = image.src = picture(base64);
+  image.alt = alt;
+  link.ariaLabel = `${alt}; opens in full size`;
 }
 
 function picture(base64) {
@@ -136,13 +149,13 @@ function details(list, page) {
   const found = page.page;
   const total = Object.values(page.timing_ms).reduce((sum, value) => sum + value, 0);
   const rows = {
-    "Passed its gate": page.model.gate.passed ? "yes" : "no",
-    Picture: `${found.px_per_mm_found.toFixed(2)} pixels a millimetre, from the ${found.scale_from}`,
-    Grid: `${percent(found.confidence)} sure`,
-    ...("quality" in found ? { "Like an ECG page": percent(found.quality) } : {}),
-    ...("coverage" in page ? { "Sets hold in": `${percent(page.coverage)} of pages` } : {}),
-    Turned: `${found.rotation_deg.toFixed(1).replace(/^-0\.0$/, "0.0")}°`, Rows: String(found.rows),
-    Time: `${total.toFixed(0)} ms`,
+    "Model's quality gate": page.model.gate.passed ? "passed" : "not passed",
+    "Resolution of the picture": `${found.px_per_mm_found.toFixed(2)} pixels a millimetre, from the ${found.scale_from}`,
+    "Grid found": `${percent(found.confidence)} sure`,
+    ...("quality" in found ? { "Looks like a 12-lead ECG": percent(found.quality) } : {}),
+    ...("coverage" in page ? { "Certainty asked for": `plausible answers hold the true one on ${percent(page.coverage)} of pages` } : {}),
+    "Page turned by": `${found.rotation_deg.toFixed(1).replace(/^-0\.0$/, "0.0")}°`, "Rows of traces": String(found.rows),
+    "Time to read": `${total.toFixed(0)} ms`,
   };
   Object.entries(rows).forEach(([term, value]) => { put(list, "dt", term); put(list, "dd", value); });
 }

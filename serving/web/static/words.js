@@ -1,34 +1,36 @@
 // Plain words for the labels of the schemes that models are trained on; another label is shown as it is.
-export const WORDS = {
-  NORM: "Normal ECG", MI: "Sign of a heart attack, recent or old", STTC: "Changes of the ST segment or T wave",
-  CD: "Conduction disturbance", HYP: "Thickened heart muscle (hypertrophy)", AFIB: "Atrial fibrillation",
-  "1AVB": "Slow conduction to the ventricles (first-degree AV block)", CLBBB: "Left bundle branch block",
-  CRBBB: "Right bundle branch block", PVC: "Extra beats from the ventricles", STE: "ST elevation", STD: "ST depression",
-  LVH: "Thickened left ventricle (hypertrophy)",
-};
+const WORDS = await (await fetch(new URL("words.json", import.meta.url))).json();
+// Reported without alarm: these say that all is well.
+const CALM = ["NORM", "NSR"];
 
 export const name = (label) => WORDS[label] ?? label;
+export const calm = (label) => CALM.includes(label);
 
 export const percent = (value) => {
   const shown = Math.round(value * 100);
-  return value > 0 && shown === 0 ? "under 1 %" : value < 1 && shown === 100 ? "over 99 %" : `${shown} %`;
+  // No line ends between a number and its sign.
+  return value > 0 && shown === 0 ? "under 1\u00a0%" : value < 1 && shown === 100 ? "over 99\u00a0%" : `${shown}\u00a0%`;
 };
 
 // The calibrated probability is the one for people; older packages know none.
 export const chance = (finding) => finding.calibrated ?? finding.probability;
 export const bound = (finding) => finding.calibrated_threshold ?? finding.threshold;
 
-// A set of both answers, or of none, means that the page does not decide.
-export const undecided = (finding) => "plausible" in finding && finding.plausible.length !== 1;
+// Decided is what the set of plausible answers holds alone and the threshold says too.
+export const undecided = ({ plausible, present }) =>
+  plausible !== undefined && !(plausible.length === 1 && (plausible[0] === "present") === present);
 
 export function verdict(finding) {
-  const figures = `${percent(chance(finding))} likely, reported from ${percent(bound(finding))}`;
-  const said = finding.present ? "Reported" : "Not reported";
-  return `${said}${undecided(finding) ? ", but this page does not decide" : ""}: ${figures}`;
+  const said = finding.present ? "reported" : "not reported";
+  const start = undecided(finding) ? `Uncertain, ${said}` : said.charAt(0).toUpperCase() + said.slice(1);
+  return `${start}: ${percent(chance(finding))} likely (threshold ${percent(bound(finding))})`;
 }
 
 export function summary(findings) {
-  const present = findings.filter((finding) => finding.present).map((finding) => name(finding.label));
-  if (!present.length) return "The model reports none of the findings it knows. That does not rule out disease.";
-  return `The model reports: ${present.join("; ")}.`;
+  const names = (kept) => findings.filter(kept).map((finding) => name(finding.label)).join("; ");
+  const present = names((finding) => finding.present);
+  const open = names((finding) => !finding.present && undecided(finding));
+  return (present ? `The model reports: ${present}.`
+    : "The model reports none of the findings it knows. That does not rule out disease.")
+    + (open ? ` It cannot rule out: ${open}.` : "");
 }
