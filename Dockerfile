@@ -14,7 +14,7 @@ FROM ${BASE} AS tools
 ENV UV_NATIVE_TLS=1 UV_NO_CACHE=1 UV_PYTHON=/opt/venv/bin/python
 RUN python3 -m venv /opt/tools && /opt/tools/bin/pip install --quiet --no-cache-dir uv==0.13.9 \
     && python3 -m venv --without-pip /opt/venv
-COPY requirements.txt pyproject.toml README.md /src/
+COPY requirements.txt pyproject.toml /src/
 
 # torch from TORCH_INDEX: the CPU's build, a tenth of the size of the one for CUDA.
 FROM tools AS env-cpu

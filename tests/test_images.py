@@ -1,14 +1,17 @@
 """The Dockerfile and what surrounds it, as far as can be held without an engine."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import requests
 
-from components.images import PLACEHOLDERS, TARGETS
+from components.images import PLACEHOLDERS, TARGETS, released
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -143,3 +146,79 @@ def test_a_built_image_says_its_commit(engine):
     found = subprocess.run([engine, "image", "inspect", PLACEHOLDERS["serve"]], capture_output=True, text=True)
     labels = json.loads(found.stdout)[0]["Config"]["Labels"]
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", labels["org.opencontainers.image.revision"])
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """A registry on loopback that podman may speak to without TLS; its address."""
+    from tests.test_dag import free_addresses
+
+    (address,) = free_addresses(1)
+    host = address.removeprefix("http://")
+    (tmp_path / "registry.yml").write_text(
+        f"{{version: 0.1, storage: {{filesystem: {{rootdirectory: {tmp_path}/kept}}}}, http: {{addr: {host}}}}}")
+    (tmp_path / "registries.conf").write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(tmp_path / "registries.conf"))
+    with open(tmp_path / "registry.log", "w") as log:
+        process = subprocess.Popen(["docker-registry", "serve", tmp_path / "registry.yml"], stdout=log, stderr=log)
+    try:
+        wait_for(f"{address}/v2/")
+        yield host
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def wait_for(address: str) -> None:
+    for _ in range(100):
+        try:
+            requests.get(address, timeout=5)
+            return
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    pytest.fail(f"nothing answers at {address}")
+
+
+@pytest.fixture
+def podman(tmp_path):
+    """Podman with an empty store of its own, by a name that the script takes for podman."""
+    program = tmp_path / "podman"
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("podman")} --root {tmp_path}/root --runroot {tmp_path}/run "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "file").write_text("an image")
+    subprocess.run(["tar", "-C", tmp_path, "-cf", tmp_path / "layer.tar", "file"], check=True)
+    yield program
+    # The store's folders are mounts of their own.
+    subprocess.run([program, "system", "reset", "--force"], check=True, capture_output=True)
+
+
+def import_images(podman: Path, commit: str) -> None:
+    """Give the three names to images of one file."""
+    for reference in PLACEHOLDERS.values():
+        done = subprocess.run([podman, "import", "--change", f"LABEL org.opencontainers.image.revision={commit}",
+                               podman.with_name("layer.tar"), reference], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"podman imports no image here: {done.stderr.strip()}")
+
+
+@pytest.mark.live
+@pytest.mark.skipif(not (shutil.which("podman") and shutil.which("docker-registry")),
+                    reason="needs podman and a registry (apt-get install podman docker-registry)")
+def test_a_push_writes_digests_that_the_registry_has_and_a_release_names(registry, podman, tmp_path):
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", clone], check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=clone, capture_output=True, text=True).stdout.strip()
+    push = ["bash", clone / "tools" / "images.sh", "push", f"{registry}/ecg"]
+    environment = {**os.environ, "ENGINE": str(podman)}
+    import_images(podman, "0" * 40)
+    refused = subprocess.run(push, env=environment, capture_output=True, text=True)
+    assert refused.returncode == 2 and f"is of commit {'0' * 40}, not {commit}" in refused.stderr
+    import_images(podman, commit)
+    done = subprocess.run(push, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for target, reference in released(clone / "components" / "images.lock").items():
+        name, digest = reference.split("@")
+        assert name == f"{registry}/ecg/vizecgnet-{target}"
+        found = requests.get(f"http://{registry}/v2/ecg/vizecgnet-{target}/manifests/{digest}", timeout=10,
+                             headers={"Accept": "application/vnd.oci.image.manifest.v1+json"})
+        assert found.status_code == 200 and found.json()["layers"]
