@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
-from model.params_data import SALT_VARIABLE
+from model.params import SALT_VARIABLE
 
 RETRY = {"num_retries": 2, "backoff_duration": "5s", "backoff_factor": 4.0, "backoff_max_duration": "60s"}
 """For tasks that talk to stores and servers, which may be away for a moment, and for long ones whose node may go."""

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -180,16 +181,17 @@ def wait_for(address: str) -> None:
 
 
 @pytest.fixture
-def podman(tmp_path):
+def podman():
     """Podman with an empty store of its own, by a name that the script takes for podman."""
-    program = tmp_path / "podman"
-    program.write_text(f'#!/bin/sh\nexec {shutil.which("podman")} --root {tmp_path}/root --runroot {tmp_path}/run "$@"\n')
-    program.chmod(0o755)
-    (tmp_path / "file").write_text("an image")
-    subprocess.run(["tar", "-C", tmp_path, "-cf", tmp_path / "layer.tar", "file"], check=True)
-    yield program
-    # The store's folders are mounts of their own.
-    subprocess.run([program, "system", "reset", "--force"], check=True, capture_output=True)
+    # Podman wants a short path, and plain folders: an overlay would stay mounted.
+    with tempfile.TemporaryDirectory(prefix="podman-") as folder:
+        program = Path(folder) / "podman"
+        store = f"--root {folder}/root --runroot {folder}/run --storage-driver vfs"
+        program.write_text(f'#!/bin/sh\nexec {shutil.which("podman")} {store} "$@"\n')
+        program.chmod(0o755)
+        (program.parent / "file").write_text("an image")
+        subprocess.run(["tar", "-C", folder, "-cf", program.with_name("layer.tar"), "file"], check=True)
+        yield program
 
 
 def import_images(podman: Path, commit: str) -> None:
