@@ -63,6 +63,11 @@ def test_an_image_says_what_it_is(target, stages):
         assert f"org.opencontainers.image.{name}=" in labels
 
 
+def test_the_environments_layers_do_not_change_with_the_commit(stages):
+    for name in ("cpu", "cuda", *(f"more-{target}" for target in TARGETS)):
+        assert not any("VIZECG_COMMIT" in line or "VERSION" in line for line in inherited(stages, name))
+
+
 def test_what_is_copied_is_there_and_reaches_the_engine(stages):
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     for _, lines in stages.values():
