@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +34,12 @@ class Containers:
         return local.DockerRunner(**self.options)
 
     @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Have the server answer and kfp's tasks followed to their end meanwhile."""
+        with self.server(), _followed():
+            yield
+
+    @contextmanager
     def server(self) -> Iterator[None]:
         """Have TorchServe answer in a container of its own, where it does not yet, for the task that deploys.
 
@@ -62,15 +68,16 @@ class Containers:
     def _start_server(self, state: Path):
         deploy = self.params.deploy
         command = ["python", "-m", "serving.keep", str(state), json.dumps(as_dict(deploy))]
+        from docker.errors import APIError
+
         container = _engine().containers.run(
             self.images["serve"], command, name=f"vizecg-torchserve-{urlsplit(deploy.inference).port}", detach=True,
             auto_remove=True, **self.options)
-        said = []
-        for line in container.logs(stream=True):
-            said.append(line.decode(errors="replace").strip())
-            if said[-1] == READY:
-                return container
-        raise RuntimeError(f"run --docker: TorchServe does not come up: {said[-1] if said else 'no word'}")
+        with suppress(APIError):  # it has ended already
+            for line in container.logs(stream=True):
+                if line.decode(errors="replace").strip() == READY:
+                    return container
+        raise RuntimeError(f"run --docker: TorchServe does not come up; see {state / 'logs'}")
 
 
 def containers(params: Params, *, data: Path, root: Path) -> Containers:
@@ -106,6 +113,31 @@ def containers(params: Params, *, data: Path, root: Path) -> Containers:
     return Containers(params, {target: known[reference] for target, reference in PLACEHOLDERS.items()},
                       {"mounts": mounts, "network_mode": "host", "user": f"{os.getuid()}:{os.getgid()}",
                        "environment": {**environment, "HOME": "/tmp", "OMP_NUM_THREADS": threads}})
+
+
+def run_container(client, image: str, command: list[str], volumes: dict, **options) -> int:
+    """Run a container, print what it says, and return its exit status."""
+    container = client.containers.create(image, command, volumes=volumes, **options)
+    try:
+        container.start()
+        for piece in container.logs(stream=True, follow=True):
+            print(piece.decode(errors="replace"), end="")
+        return container.wait()["StatusCode"]
+    finally:
+        container.remove(force=True)
+
+
+@contextmanager
+def _followed() -> Iterator[None]:
+    """Let kfp run containers by `run_container`: its own takes one that is removed before it is asked as a success."""
+    from kfp.local import docker_task_handler
+
+    theirs = docker_task_handler.run_docker_container
+    docker_task_handler.run_docker_container = run_container
+    try:
+        yield
+    finally:
+        docker_task_handler.run_docker_container = theirs
 
 
 def _engine():

@@ -67,7 +67,7 @@ def run_local(params: Params, *, root: Path, trials: list[dict] | None = None, s
     if trials and len(trials) > 1:
         # Trials run side by side, and two that find no database would both make it, each in the other's way.
         connect(params.tracking)
-    runner, pipeline, server = None, training, nullcontext()
+    runner, pipeline, ready = None, training, nullcontext()
     if docker:
         from kfp.components import load_component_from_text
 
@@ -75,11 +75,11 @@ def run_local(params: Params, *, root: Path, trials: list[dict] | None = None, s
         from pipelines.containers import containers
 
         inside = containers(params, data=data, root=root.absolute())
-        params, runner, server = inside.params, inside.runner(), inside.server()
+        params, runner, ready = inside.params, inside.runner(), inside.ready()
         pipeline = load_component_from_text(with_references(compile_text("training"), inside.images))
     arguments = pipeline_arguments(params, data=str(data), data_digest="" if bucket else data_identity(data),
                                    trials=trials, shards=shards)
-    with server:
+    with ready:
         # What lies in a bucket may have changed since.
         done = run_pipeline(pipeline, arguments, root=root, runner=runner, cache=cache and not bucket)
     if not done.succeeded:

@@ -40,6 +40,7 @@ def socket(engine, tmp_path, monkeypatch):  # noqa: F811
 
 @pytest.fixture
 def inside(socket, tmp_path):
+    """A run's containers, its server among them."""
     (tmp_path / "data").mkdir()
     params = Params(deploy=deploy_params(state=str(tmp_path / "state")),
                     tracking=TrackingParams(uri=f"sqlite:///{tmp_path}/mlflow/mlflow.db"))
@@ -73,19 +74,21 @@ def webhook(monkeypatch):
 
 
 def test_a_task_runs_as_the_caller_and_sees_the_keys(inside, halving, tmp_path, capsys):
-    done = run_pipeline(halving, {"number": 4}, root=tmp_path / "runs", runner=inside.runner())
+    with inside.ready():
+        done = run_pipeline(halving, {"number": 4}, root=tmp_path / "runs", runner=inside.runner())
     assert done.succeeded and (done.folder / "halve" / "half").read_text() == "2"
     assert f"halving http://127.0.0.1/hook {os.getuid()}" in capsys.readouterr().out
 
 
 def test_a_container_that_fails_fails_its_task_with_its_last_lines(inside, halving, tmp_path):
-    done = run_pipeline(halving, {"number": 3}, root=tmp_path / "runs", runner=inside.runner())
+    with inside.ready():
+        done = run_pipeline(halving, {"number": 3}, root=tmp_path / "runs", runner=inside.runner())
     assert not done.succeeded and done.failed_task == "halve"
     assert "ValueError: 3 is odd" in done.failed_lines[-1]
 
 
 def test_the_server_answers_meanwhile_and_goes_when_nothing_was_loaded(inside):
     deploy = inside.params.deploy
-    with inside.server():
+    with inside.ready():
         assert find(Path(deploy.state), deploy).management.versions(deploy.name) == {}
     assert find(Path(deploy.state), deploy) is None
