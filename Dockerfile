@@ -14,7 +14,7 @@ FROM ${BASE} AS tools
 ENV UV_NATIVE_TLS=1 UV_NO_CACHE=1 UV_PYTHON=/opt/venv/bin/python
 RUN python3 -m venv /opt/tools && /opt/tools/bin/pip install --quiet --no-cache-dir uv==0.13.9 \
     && python3 -m venv --without-pip /opt/venv
-COPY requirements.txt pyproject.toml README.md /src/
+COPY requirements.txt pyproject.toml /src/
 
 # torch from TORCH_INDEX: the CPU's build, a tenth of the size of the one for CUDA.
 FROM tools AS env-cpu
@@ -50,17 +50,11 @@ RUN touch /opt/mark && sleep 1 \
 # --- what is shipped: an environment and our code, both owned by root and not writable -----------------
 FROM ${BASE} AS base
 ARG BASE
-ARG VERSION=0.0.0
-ARG VIZECG_COMMIT=unknown
-ARG VIZECG_IMAGE=none
 LABEL org.opencontainers.image.title="vizecgnet" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${VIZECG_COMMIT}" \
       org.opencontainers.image.base.name="${BASE}"
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 HOME=/tmp \
-    GX_ANALYTICS_ENABLED=false MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false NUMBA_CACHE_DIR=/tmp/numba \
-    VIZECG_COMMIT=${VIZECG_COMMIT} VIZECG_IMAGE=${VIZECG_IMAGE}
+    GX_ANALYTICS_ENABLED=false MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false NUMBA_CACHE_DIR=/tmp/numba
 # A user who is not root; the base's own installer, and what would bring it back, have nothing to do here.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin vizecg \
     && rm -rf /usr/share/python-wheels /usr/local/bin/pip* \
@@ -81,20 +75,36 @@ COPY components /app/components
 COPY recipes /app/recipes
 COPY tools/sbom.py /app/tools/sbom.py
 
+# What a commit changes comes last, so that nodes which have an older release pull our code alone.
 FROM cpu AS data
 COPY --from=more-data /opt/more /opt/venv
 COPY --from=code /app /app
 RUN python /app/tools/sbom.py /app/sbom.cdx.json
+ARG VERSION=0.0.0
+ARG VIZECG_COMMIT=unknown
+ARG VIZECG_IMAGE=none
+LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${VIZECG_COMMIT}"
+ENV VIZECG_COMMIT=${VIZECG_COMMIT} VIZECG_IMAGE=${VIZECG_IMAGE}
 USER 10001
 
 FROM cpu AS serve
 COPY --from=more-serve /opt/more /opt/venv
 COPY --from=code /app /app
 RUN python /app/tools/sbom.py /app/sbom.cdx.json
+ARG VERSION=0.0.0
+ARG VIZECG_COMMIT=unknown
+ARG VIZECG_IMAGE=none
+LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${VIZECG_COMMIT}"
+ENV VIZECG_COMMIT=${VIZECG_COMMIT} VIZECG_IMAGE=${VIZECG_IMAGE}
 USER 10001
 
 FROM ${TRAIN_TORCH} AS train
 COPY --from=more-train /opt/more /opt/venv
 COPY --from=code /app /app
 RUN python /app/tools/sbom.py /app/sbom.cdx.json
+ARG VERSION=0.0.0
+ARG VIZECG_COMMIT=unknown
+ARG VIZECG_IMAGE=none
+LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${VIZECG_COMMIT}"
+ENV VIZECG_COMMIT=${VIZECG_COMMIT} VIZECG_IMAGE=${VIZECG_IMAGE}
 USER 10001

@@ -1,51 +1,148 @@
 """The tasks in containers of this machine: the same images as on a cluster, over Docker's or podman's socket."""
 
+import json
 import os
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from components.images import PLACEHOLDERS
 from model.params import Params
+from model.typed import as_dict
+from pipelines.machines import KEYS
+from serving.keep import READY
+from serving.torchserve import find
 
 HERE = "sqlite:///"
+SECONDS_TO_STOP = 30
 
 
-def container_runner(params: Params, *, data: Path, root: Path):
-    """Return the parameters as they hold within containers, kfp's runner of them, and the images' names here.
+@dataclass(frozen=True)
+class Containers:
+    """A run in containers: the parameters as they hold within, the images' names here, and how each one is started."""
 
-    The containers run as this user and on the host's network, so that files belong to the user and servers on
-    loopback are reached; they see the data read-only, the root of the runs, and the folders of MLflow and TorchServe.
+    params: Params
+    images: dict[str, str]
+    options: dict
+
+    def runner(self):
+        """Return kfp's runner of the tasks."""
+        from kfp import local
+
+        return local.DockerRunner(**self.options)
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Have the server answer and kfp's tasks followed to their end meanwhile."""
+        with self.server(), _followed():
+            yield
+
+    @contextmanager
+    def server(self) -> Iterator[None]:
+        """Have TorchServe answer in a container of its own, where it does not yet, for the task that deploys.
+
+        It goes on afterwards, unless nothing was loaded into it.
+
+        Raises:
+            ValueError: another server has the port.
+            RuntimeError: it does not come up.
+        """
+        deploy = self.params.deploy
+        state = Path(deploy.state)
+        if find(state, deploy):
+            yield
+            return
+        container = self._start_server(state)
+        used = False
+        try:
+            yield
+            used = bool((server := find(state, deploy)) and server.management.versions(deploy.name))
+        finally:
+            if used:
+                print(f"torchserve: goes on in container {container.name}; stop it with 'podman stop' or 'docker stop'")
+            else:
+                container.stop(timeout=SECONDS_TO_STOP)
+
+    def _start_server(self, state: Path):
+        deploy = self.params.deploy
+        command = ["python", "-m", "serving.keep", str(state), json.dumps(as_dict(deploy))]
+        from docker.errors import APIError
+
+        container = _engine().containers.run(
+            self.images["serve"], command, name=f"vizecg-torchserve-{urlsplit(deploy.inference).port}", detach=True,
+            auto_remove=True, **self.options)
+        with suppress(APIError):  # it has ended already
+            for line in container.logs(stream=True):
+                if line.decode(errors="replace").strip() == READY:
+                    return container
+        raise RuntimeError(f"run --docker: TorchServe does not come up; see {state / 'logs'}")
+
+
+def containers(params: Params, *, data: Path, root: Path) -> Containers:
+    """Return how the tasks run in containers here.
+
+    They run as this user and on the host's network, so that files belong to the user and servers on loopback are
+    reached; they see the data read-only, the root of the runs, the folders of MLflow and TorchServe, and those keys of
+    the environment that a cluster's Secret would hold.
 
     Raises:
-        ValueError: no engine answers, an image is missing, or MLflow's database would be another file in there.
+        ValueError: no engine answers, or an image is missing.
     """
-    import docker
-    from kfp import local
+    from docker.types import Mount
 
-    client = _engine(docker)
     # Podman gives a name without a registry one of its own, and kfp would look for the bare one and then pull it.
     known = {tag.removeprefix("localhost/").removeprefix("docker.io/"): tag
-             for image in client.images.list() for tag in image.tags}
+             for image in _engine().images.list() for tag in image.tags}
     for reference in PLACEHOLDERS.values():
         if reference not in known:
             raise ValueError(f"run --docker: there is no image {reference}; make it with 'make images'")
-    names = {target: known[reference] for target, reference in PLACEHOLDERS.items()}
-    kept = {root, Path(params.deploy.state)}
+    state = Path(params.deploy.state)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
+    kept = {root, state}
     if params.tracking.uri.startswith(HERE):
         database = Path(params.tracking.uri.removeprefix(HERE)).absolute()
         params = replace(params, tracking=replace(params.tracking, uri=f"{HERE}{database}"))
         kept.add(database.parent)
-    for folder in kept:
-        folder.mkdir(parents=True, exist_ok=True)
-    mount = docker.types.Mount
-    mounts = [mount(str(data), str(data), type="bind", read_only=True),
-              *(mount(str(folder), str(folder), type="bind") for folder in sorted(kept))]
+    mounts = [Mount(str(data), str(data), type="bind", read_only=True),
+              *(Mount(str(folder), str(folder), type="bind") for folder in sorted(kept))]
+    environment = {key: os.environ[key] for key in KEYS if key in os.environ}
     threads = os.environ.get("OMP_NUM_THREADS", "1")
-    return params, local.DockerRunner(mounts=mounts, network_mode="host", user=f"{os.getuid()}:{os.getgid()}",
-                                      environment={"HOME": "/tmp", "OMP_NUM_THREADS": threads}), names
+    return Containers(params, {target: known[reference] for target, reference in PLACEHOLDERS.items()},
+                      {"mounts": mounts, "network_mode": "host", "user": f"{os.getuid()}:{os.getgid()}",
+                       "environment": {**environment, "HOME": "/tmp", "OMP_NUM_THREADS": threads}})
 
 
-def _engine(docker):
+def run_container(client, image: str, command: list[str], volumes: dict, **options) -> int:
+    """Run a container, print what it says, and return its exit status."""
+    container = client.containers.create(image, command, volumes=volumes, **options)
+    try:
+        container.start()
+        for piece in container.logs(stream=True, follow=True):
+            print(piece.decode(errors="replace"), end="")
+        return container.wait()["StatusCode"]
+    finally:
+        container.remove(force=True)
+
+
+@contextmanager
+def _followed() -> Iterator[None]:
+    """Let kfp run containers by `run_container`: its own takes one that is removed before it is asked as a success."""
+    from kfp.local import docker_task_handler
+
+    theirs = docker_task_handler.run_docker_container
+    docker_task_handler.run_docker_container = run_container
+    try:
+        yield
+    finally:
+        docker_task_handler.run_docker_container = theirs
+
+
+def _engine():
+    import docker
+
     try:
         client = docker.from_env()
         client.ping()

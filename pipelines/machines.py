@@ -8,11 +8,13 @@ from typing import NamedTuple
 from kfp import dsl, kubernetes
 from kfp.dsl import PipelineTask
 
+from model.params import SALT_VARIABLE
+
 RETRY = {"num_retries": 2, "backoff_duration": "5s", "backoff_factor": 4.0, "backoff_max_duration": "60s"}
 """For tasks that talk to stores and servers, which may be away for a moment, and for long ones whose node may go."""
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION",
         "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "VIZECG_WEBHOOK",
-        "VIZECG_SALT")
+        SALT_VARIABLE)
 """What the tasks' Kubernetes Secret may hold; each entry is a variable of the same name, those of them that it has."""
 WORKSPACE = "/workspace"
 """Where the tasks that read raw data, or leave states to resume from, find the shared volume."""

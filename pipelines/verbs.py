@@ -1,5 +1,6 @@
 """What `vizecg pipeline run` does: the DAG on this machine, and the proof that all of it ran."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,19 +67,21 @@ def run_local(params: Params, *, root: Path, trials: list[dict] | None = None, s
     if trials and len(trials) > 1:
         # Trials run side by side, and two that find no database would both make it, each in the other's way.
         connect(params.tracking)
-    runner, pipeline = None, training
+    runner, pipeline, ready = None, training, nullcontext()
     if docker:
         from kfp.components import load_component_from_text
 
         from pipelines.compiled import compile_text
-        from pipelines.containers import container_runner
+        from pipelines.containers import containers
 
-        params, runner, names = container_runner(params, data=data, root=root.absolute())
-        pipeline = load_component_from_text(with_references(compile_text("training"), names))
+        inside = containers(params, data=data, root=root.absolute())
+        params, runner, ready = inside.params, inside.runner(), inside.ready()
+        pipeline = load_component_from_text(with_references(compile_text("training"), inside.images))
     arguments = pipeline_arguments(params, data=str(data), data_digest="" if bucket else data_identity(data),
                                    trials=trials, shards=shards)
-    # What lies in a bucket may have changed since.
-    done = run_pipeline(pipeline, arguments, root=root, runner=runner, cache=cache and not bucket)
+    with ready:
+        # What lies in a bucket may have changed since.
+        done = run_pipeline(pipeline, arguments, root=root, runner=runner, cache=cache and not bucket)
     if not done.succeeded:
         return Outcome(False, (f"pipeline run: task {done.failed_task} failed; its last lines:",
                                *(f"    {line}" for line in done.failed_lines), f"log: {done.log}",

@@ -72,11 +72,25 @@ def reach(state: Path, params: DeployParams) -> Iterator[Server]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(state / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        server = Server(state, params.inference, Management(params.management, state / KEY_FILE,
-                                                           timeout_s=2 * params.startup_timeout_s), params.metrics)
+        server = _server(state, params)
         if not _answers(server):
             _start(server, params)
         yield server
+
+
+def find(state: Path, params: DeployParams) -> Server | None:
+    """Return the server of a state folder, or None where it does not run; none is started.
+
+    Raises:
+        ValueError: another server has the port.
+    """
+    server = _server(state.resolve(), params)
+    return server if _answers(server) else None
+
+
+def is_running(state: Path) -> bool:
+    """Whether the process of a state folder's server lives."""
+    return _process(state)[0] is not None
 
 
 def stop(state: Path, *, timeout_s: float = 20.0) -> bool:
@@ -105,6 +119,11 @@ def configure(state: Path, params: DeployParams) -> Path:
         metrics_config=HERE / "metrics.yaml")
     (state / CONFIG_FILE).write_text(text)
     return state / CONFIG_FILE
+
+
+def _server(state: Path, params: DeployParams) -> Server:
+    management = Management(params.management, state / KEY_FILE, timeout_s=2 * params.startup_timeout_s)
+    return Server(state, params.inference, management, params.metrics)
 
 
 def _start(server: Server, params: DeployParams) -> None:
@@ -167,7 +186,7 @@ def _answers(server: Server) -> bool:
     Raises:
         ValueError: somebody else's server has the address.
     """
-    running = _process(server.state)[0] is not None
+    running = is_running(server.state)
     keys = server.key_file.exists()
     places = {"inference": f"{server.inference.rstrip('/')}/ping",
               "management": f"{server.management.address.rstrip('/')}/models"}

@@ -1,14 +1,18 @@
 """The Dockerfile and what surrounds it, as far as can be held without an engine."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
+import requests
 
-from components.images import PLACEHOLDERS, TARGETS
+from components.images import PLACEHOLDERS, TARGETS, released
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,6 +61,11 @@ def test_an_image_says_what_it_is(target, stages):
     labels = " ".join(line for line in inherited(stages, target) if line.startswith("LABEL"))
     for name in ("version", "revision", "base.name", "licenses"):
         assert f"org.opencontainers.image.{name}=" in labels
+
+
+def test_the_environments_layers_do_not_change_with_the_commit(stages):
+    for name in ("cpu", "cuda", *(f"more-{target}" for target in TARGETS)):
+        assert not any("VIZECG_COMMIT" in line or "VERSION" in line for line in inherited(stages, name))
 
 
 def test_what_is_copied_is_there_and_reaches_the_engine(stages):
@@ -143,3 +152,80 @@ def test_a_built_image_says_its_commit(engine):
     found = subprocess.run([engine, "image", "inspect", PLACEHOLDERS["serve"]], capture_output=True, text=True)
     labels = json.loads(found.stdout)[0]["Config"]["Labels"]
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", labels["org.opencontainers.image.revision"])
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """A registry on loopback that podman may speak to without TLS; its address."""
+    from tests.test_dag import free_addresses
+
+    (address,) = free_addresses(1)
+    host = address.removeprefix("http://")
+    (tmp_path / "registry.yml").write_text(
+        f"{{version: 0.1, storage: {{filesystem: {{rootdirectory: {tmp_path}/kept}}}}, http: {{addr: {host}}}}}")
+    (tmp_path / "registries.conf").write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(tmp_path / "registries.conf"))
+    with open(tmp_path / "registry.log", "w") as log:
+        process = subprocess.Popen(["docker-registry", "serve", tmp_path / "registry.yml"], stdout=log, stderr=log)
+    try:
+        wait_for(f"{address}/v2/")
+        yield host
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def wait_for(address: str) -> None:
+    for _ in range(100):
+        try:
+            requests.get(address, timeout=5)
+            return
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    pytest.fail(f"nothing answers at {address}")
+
+
+@pytest.fixture
+def podman():
+    """Podman with an empty store of its own, by a name that the script takes for podman."""
+    # Podman wants a short path, and plain folders: an overlay would stay mounted.
+    with tempfile.TemporaryDirectory(prefix="podman-") as folder:
+        program = Path(folder) / "podman"
+        store = f"--root {folder}/root --runroot {folder}/run --storage-driver vfs"
+        program.write_text(f'#!/bin/sh\nexec {shutil.which("podman")} {store} "$@"\n')
+        program.chmod(0o755)
+        (program.parent / "file").write_text("an image")
+        subprocess.run(["tar", "-C", folder, "-cf", program.with_name("layer.tar"), "file"], check=True)
+        yield program
+
+
+def import_images(podman: Path, commit: str) -> None:
+    """Give the three names to images of one file."""
+    for reference in PLACEHOLDERS.values():
+        done = subprocess.run([podman, "import", "--change", f"LABEL org.opencontainers.image.revision={commit}",
+                               podman.with_name("layer.tar"), reference], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"podman imports no image here: {done.stderr.strip()}")
+
+
+@pytest.mark.live
+@pytest.mark.skipif(not (shutil.which("podman") and shutil.which("docker-registry")),
+                    reason="needs podman and a registry (apt-get install podman docker-registry)")
+def test_a_push_writes_digests_that_the_registry_has_and_a_release_names(registry, podman, tmp_path):
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", clone], check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=clone, capture_output=True, text=True).stdout.strip()
+    push = ["bash", clone / "tools" / "images.sh", "push", f"{registry}/ecg"]
+    environment = {**os.environ, "ENGINE": str(podman)}
+    import_images(podman, "0" * 40)
+    refused = subprocess.run(push, env=environment, capture_output=True, text=True)
+    assert refused.returncode == 2 and f"is of commit {'0' * 40}, not {commit}" in refused.stderr
+    import_images(podman, commit)
+    done = subprocess.run(push, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for target, reference in released(clone / "components" / "images.lock").items():
+        name, digest = reference.split("@")
+        assert name == f"{registry}/ecg/vizecgnet-{target}"
+        found = requests.get(f"http://{registry}/v2/ecg/vizecgnet-{target}/manifests/{digest}", timeout=10,
+                             headers={"Accept": "application/vnd.oci.image.manifest.v1+json"})
+        assert found.status_code == 200 and found.json()["layers"]

@@ -49,18 +49,38 @@ build() {
     done
 }
 
+# Push NAME TAG and print the digest under which the registry has it. What podman's image inspect says is that of the
+# layers as they lie here, before they were compressed: no registry knows it.
+pushed() {
+    local file
+    case $engine in
+        *podman)
+            file=$(mktemp)
+            "$engine" push --digestfile "$file" "$1:$2" >&2 || return
+            cat "$file" && rm -f "$file" ;;
+        *)
+            "$engine" push "$1:$2" >&2 || return
+            "$engine" image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$1:$2" |
+                sed -n "s#^$1@\(sha256:.*\)#\1#p" | head -1 ;;
+    esac
+}
+
 push() {
-    local registry=${1:?usage: images.sh push REGISTRY} lock=components/images.lock target name digest
+    local registry=${1:?usage: images.sh push REGISTRY} lock=components/images.lock target name digest built
     case $commit in *-dirty) echo "vizecg: error: commit first; a release is traced by its commit" >&2; exit 2 ;; esac
+    for target in "${targets[@]}"; do
+        built=$("$engine" image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}' \
+            "vizecgnet/python-$target:0.1.0")
+        [ "$built" = "$commit" ] ||
+            { echo "vizecg: error: vizecgnet/python-$target:0.1.0 is of commit $built, not $commit; run 'make images'" >&2; exit 2; }
+    done
     sed -n '/^#/p' "$lock" >"$lock.new"
     for target in "${targets[@]}"; do
         name=$registry/vizecgnet-$target
         "$engine" tag "vizecgnet/python-$target:0.1.0" "$name:$version-${commit:0:12}"
-        "$engine" push "$name:$version-${commit:0:12}"
-        digest=$("$engine" image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$name:$version-${commit:0:12}" |
-            grep "^$name@sha256:" | head -1)
+        digest=$(pushed "$name" "$version-${commit:0:12}")
         [ -n "$digest" ] || { echo "vizecg: error: the registry gave no digest of $name" >&2; exit 1; }
-        echo "$target: $digest" >>"$lock.new"
+        echo "$target: $name@$digest" >>"$lock.new"
     done
     mv "$lock.new" "$lock"
     cat "$lock"
