@@ -1,8 +1,8 @@
 """The pages folder: frozen evaluation pages, one uint8 array a capture, and the table of who is on them.
 
 `<capture>.npy` is uint8 (N, H, W), grey, 255 = paper; `index.parquet` has one row a page in the same order
-(record, patient, split, age, sex, device, `label:<name>`); `pages.json` says schema, digests, label names,
-captures and the geometry of the canonical page.
+(record, patient, split, age, sex, device, signal_quality, `label:<name>`); `pages.json` says schema, digests, label
+names, captures and the geometry of the canonical page.
 """
 
 import hashlib

@@ -126,10 +126,14 @@ class RecordStore:
 
     def refuse_without_signal(self, rows: np.ndarray, needs: str) -> None:
         """Raise ValueError when one of the rows has a picture alone; `needs` says what wants its signal."""
-        flags = self.table["flags"].iloc[rows].str.split(";")
-        lacking = int(sum(NO_SIGNAL in of_record for of_record in flags))
+        lacking = int((~self.with_signal(rows)).sum())
         if lacking:
             raise ValueError(f"{self.path}: {lacking} of {len(rows)} records have no signal; {needs}")
+
+    def with_signal(self, rows: np.ndarray) -> np.ndarray:
+        """Which of the rows have a signal, not a picture alone: bool, as many."""
+        flags = self.table["flags"].iloc[rows].str.split(";")
+        return np.array([NO_SIGNAL not in of_record for of_record in flags], bool)
 
     def rows(self, split: str) -> np.ndarray:
         """The positions of one split's records, ascending.

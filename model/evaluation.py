@@ -130,7 +130,7 @@ def measure(predictions: "pd.DataFrame", *, label_names: tuple[str, ...], params
 
 def measure_subgroups(predictions: "pd.DataFrame", *, label_names: tuple[str, ...], params: EvaluateParams,
                       seed: int) -> list[dict]:
-    """Measure the test split by sex, age band, device and quality of the page, and the captures and layouts whole.
+    """Measure the test split by sex, age band, device and quality; captures and layouts whole.
 
     Returns:
         One row a capture and group: capture, by, group, records, patients, too_small, and macro figures as in

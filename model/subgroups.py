@@ -13,6 +13,8 @@ LEAST_PATIENTS = 20
 """A group of fewer patients is counted, and named too small to measure."""
 MOST_DEVICES = 8
 """The devices with most records are groups of their own, the rest together."""
+SIGNAL_QUALITY = ((-np.inf, 0.7, "below 0.7, not acceptable"), (0.7, 0.95, "0.7-0.95"), (0.95, np.inf, "0.95-1"))
+"""Scores of the recording, `ecg.acceptability`."""
 QUALITY = ("least clear quarter", "second quarter", "third quarter", "clearest quarter")
 
 
@@ -21,7 +23,8 @@ def subgroups(table: "pd.DataFrame") -> list[tuple[str, str, np.ndarray]]:
 
     Args:
         table: with the columns `sex` ("F", "M" or "") and `age` (years, NaN when unknown), and, if known, `device`
-            (text) and `quality` (of the page, `model.refusal`).
+            (text), `signal_quality` (of the recording, `ecg.acceptability`) and `quality` (of the page,
+            `model.refusal`).
 
     Returns:
         (what divides, the group's name, bool mask of shape (N,)); records without the value form the group "unknown".
@@ -33,6 +36,10 @@ def subgroups(table: "pd.DataFrame") -> list[tuple[str, str, np.ndarray]]:
     groups.append(("age", "unknown", ~(age >= 0)))
     if "device" in table:
         groups += _devices(table["device"].fillna("").to_numpy(str))
+    if "signal_quality" in table:
+        score = table["signal_quality"].to_numpy(float)
+        groups += [("signal quality", name, (score >= low) & (score < high)) for low, high, name in SIGNAL_QUALITY]
+        groups.append(("signal quality", "unknown", np.isnan(score)))
     if "quality" in table:
         groups += _quarters(table["quality"].to_numpy(float))
     return [group for group in groups if group[2].any()]

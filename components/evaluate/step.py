@@ -40,7 +40,7 @@ from model.task import Batch
 from model.typed import as_dict, from_dict
 
 SCHEMA_VERSION = 1
-DESCRIBED = ("record", "patient", "split", "sex", "age", "device")
+DESCRIBED = ("record", "patient", "split", "sex", "age", "device", "signal_quality")
 _RELIABILITY = (reliability, ("probability", "observed", "records"))
 CURVES = {"roc": (roc_points, ("fpr", "tpr")), "pr": (pr_points, ("recall", "precision")),
           "reliability": _RELIABILITY, "calibrated": _RELIABILITY}

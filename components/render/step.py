@@ -14,6 +14,7 @@ import pandas as pd
 from components.progress import track
 from components.render.captures import BLANK, CapturedPages, OwnPages, view
 from components.render.contact_sheet import contact_sheet
+from ecg.acceptability import lead_scores, measure_leads, score
 from ecg.pages import digest_of
 from ecg.paper.header import Header
 from ecg.paper.layout import fitted, layout
@@ -63,6 +64,7 @@ def run(*, records: Path, pages: Path, params: RenderParams, page: PageParams, s
         store.refuse_without_signal(rows, f"render.captures: {drawn[0]} is drawn from the signal; for scanned pages "
                                           "use --set render.captures=[own]")
     index = store.table.iloc[rows][[*COLUMNS, *(f"label:{name}" for name in store.label_names)]]
+    index.insert(len(COLUMNS), "signal_quality", _signal_quality(store, rows))
     with write_beside(pages) as scratch:
         hashes, unread = [], {}
         for capture in params.captures:
@@ -77,6 +79,17 @@ def run(*, records: Path, pages: Path, params: RenderParams, page: PageParams, s
         (scratch / "pages.json").write_text(json.dumps(meta, indent=2) + "\n")
         _draw_pictures(scratch, store, rows, params, page, np.random.default_rng(seed))
     return RenderResult(len(rows), params.captures, digest)
+
+
+def _signal_quality(store: RecordStore, rows: np.ndarray) -> np.ndarray:
+    """Score records as `ecg.acceptability` does, from 0 to 1, float32; NaN of those that are pictures only."""
+    known = store.with_signal(rows)
+    quality = np.full(len(rows), np.nan, np.float32)
+    for start in range(0, len(rows), BLOCK):
+        block = slice(start, start + BLOCK)
+        measures = measure_leads(store.signals[rows[block]], rate=store.sampling_rate)
+        quality[block] = np.where(known[block], score(lead_scores(measures)), np.nan)
+    return quality
 
 
 def _draw_capture(path: Path, capture: str, page: PageParams, store: RecordStore, rows: np.ndarray,

@@ -147,7 +147,7 @@ def test_the_predictions_and_the_test_for_an_ecg_page_are_on_record(evaluated):
     folder, _ = evaluated
     metrics, predictions = read(folder / "metrics.json"), pd.read_parquet(folder / "predictions.parquet")
     assert metrics["predictions_digest"] == folder_digest(folder, ("predictions.parquet",))
-    assert {"quality", "device"} <= set(predictions)
+    assert {"quality", "signal_quality", "device"} <= set(predictions)
     test = predictions[predictions["split"] == "test"]
     least = metrics["refusal"]["test"]["least"]
     assert metrics["refusal"]["refused"] == {"clean": (test["quality"] < least).mean()}

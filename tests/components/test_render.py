@@ -28,8 +28,9 @@ def test_every_row_of_the_index_has_its_page(pages, store):
     drawn, index = np.load(path / "clean.npy", mmap_mode="r"), pd.read_parquet(path / "index.parquet")
     assert drawn.shape == (len(index), PAGE.height, PAGE.width) and drawn.dtype == np.uint8
     assert result.pages == len(index) == (store.table["split"] != "train").sum()
-    assert list(index.columns) == ["record", "patient", "split", "age", "sex", "device",
+    assert list(index.columns) == ["record", "patient", "split", "age", "sex", "device", "signal_quality",
                                    *(f"label:{name}" for name in store.label_names)]
+    assert index["signal_quality"].between(0, 1).all()
     renderer = Renderer(layout(PAGE.layout), height=PAGE.height, width=PAGE.width, px_per_mm=PAGE.px_per_mm,
                         sampling_rate=store.sampling_rate, samples=store.signals.shape[-1])
     place = {record: i for i, record in enumerate(store.table["record"])}

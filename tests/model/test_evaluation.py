@@ -126,6 +126,17 @@ def test_gaps_name_the_groups_that_lie_furthest_apart():
     assert block["gap"]["sex"]["auroc"]["value"] == pytest.approx(found["sex", "clean"]["value"])
 
 
+def test_records_are_divided_by_the_quality_of_their_signal():
+    predictions = table(captures=("clean",))
+    test = predictions["split"] == "test"
+    predictions["signal_quality"] = np.resize([0.5, 0.8, 1.0, np.nan], len(predictions)).astype(np.float32)
+    rows = measure_subgroups(predictions, label_names=NAMES, params=PARAMS, seed=0)
+    found = {row["group"]: row["records"] for row in rows if row["by"] == "signal quality"}
+    assert list(found) == ["below 0.7, not acceptable", "0.7-0.95", "0.95-1", "unknown"]
+    assert list(found.values()) == [(predictions["signal_quality"][test].round(1) == value).sum()
+                                    for value in (0.5, 0.8, 1.0)] + [predictions["signal_quality"][test].isna().sum()]
+
+
 def test_subgroups_divide_the_records_and_small_ones_are_not_measured():
     predictions = table(captures=("clean",))
     rows = measure_subgroups(predictions, label_names=NAMES, params=PARAMS, seed=0)
