@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +36,7 @@ KEY, FIGURES = "accuracy_key", "accuracy.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table before it is measured; its teachers are names of other rows."""
+    """One line of the table before it is measured; its teachers and its start are names of other rows."""
 
     name: str
     reads: str
@@ -73,9 +73,9 @@ def measure(row: Row, pages: Path, records: Path, validation: Path, kept: Path, 
     p, checkpoint = row.params, _folder(kept, row.name, row.seed)
     store = RecordStore.open(records)
     if not _is_of(checkpoint, row, store.digest):
-        teachers = tuple(str(_folder(kept, name, teacher_seed)) for name in p.train.teachers)
-        train(records=records, validation=validation, checkpoint=checkpoint, params=replace(p.train, teachers=teachers),
-              model=p.model, page=p.page, tracking=p.tracking, seed=row.seed, state=kept / "state", resume=True)
+        others = _with_others(p.train, lambda name: str(_folder(kept, name, teacher_seed)))
+        train(records=records, validation=validation, checkpoint=checkpoint, params=others, model=p.model, page=p.page,
+              tracking=p.tracking, seed=row.seed, state=kept / "state", resume=True)
     described = json.loads((checkpoint / "model.json").read_text())
     with tempfile.TemporaryDirectory() as folder:
         evaluation = Path(folder, "evaluation")
@@ -94,6 +94,12 @@ def _folder(kept: Path, name: str, seed: int) -> Path:
     return kept / f"{_slug(name)}-{seed}"
 
 
+def _with_others(params: TrainParams, called: Callable[[str], str]) -> TrainParams:
+    """Return the parameters with the rows that they build on, teachers and a start, called otherwise."""
+    return replace(params, teachers=tuple(map(called, params.teachers)),
+                   start_from=params.start_from and called(params.start_from))
+
+
 def _slug(name: str) -> str:
     return re.sub("[^a-z0-9_]+", "-", name.lower()).strip("-")
 
@@ -104,11 +110,11 @@ def _is_of(checkpoint: Path, row: Row, data_digest: str) -> bool:
         return False
     meta = json.loads((checkpoint / "model.json").read_text())
     p, trained = row.params, from_dict(TrainParams, meta["train"], "train")
-    # A teacher's folder is called by its row, and its seed.
-    taught_by = tuple(re.sub(r"-\d+$", "", Path(folder).name) for folder in trained.teachers)
-    same = (replace(trained, teachers=taught_by) == replace(p.train, teachers=tuple(map(_slug, p.train.teachers)))
-            and from_dict(ModelParams, meta["model"], "model") == p.model
-            and ("page" not in build(p.model, classes=1).reads or from_dict(PageParams, meta["page"], "page") == p.page)
+    # Another row's folder is called by the row, and its seed.
+    trained = _with_others(trained, lambda folder: re.sub(r"-\d+$", "", Path(folder).name))
+    drawn = "page" in build(p.model, classes=1, page=p.page).reads
+    same = (trained == _with_others(p.train, _slug) and from_dict(ModelParams, meta["model"], "model") == p.model
+            and (not drawn or from_dict(PageParams, meta["page"], "page") == p.page)
             and (meta["seed"], meta["data_digest"]) == (row.seed, data_digest))
     say(f"{row.name}: " + (f"kept in {checkpoint}" if same else f"{checkpoint} was trained otherwise; trained again"))
     return same

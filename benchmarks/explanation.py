@@ -22,8 +22,9 @@ from ecg.paper.page import CLEAN, Renderer
 from ecg.sources.simulated import plan, simulate
 from model.calibration import logit
 from model.checkpoint import load_checkpoint
-from model.explain import boxes, relevance
+from model.explain import relevance
 from model.inference import predict_pages
+from model.lead_map import boxes
 from model.network import PageReader
 from model.params import PageParams
 from model.typed import from_dict

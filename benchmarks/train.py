@@ -72,7 +72,7 @@ def trainer_of(params: Params, records: Path) -> Trainer:
     store = RecordStore.open(records)
     labels = store.labels.astype(np.float32)
     p = replace(params.train, teachers=(), start_from="")
-    net = build(params.model, classes=labels.shape[1])
+    net = build(params.model, classes=labels.shape[1], page=params.page)
     drawn = "page" in net.reads
     sources = [PageSource(store, store.rows(split), labels[store.rows(split)], params.page, augment, params.seed,
                           p.layouts, p.wear, drawn, traced=drawn and p.lambda_trace > 0, any_second=p.any_second)
@@ -213,7 +213,7 @@ def beside_plain_loop(params: Params, records: Path, seconds: float, threads: in
     ours, batches = _step_of(trainer), endless(trainer)
     store = RecordStore.open(records)
     labels = store.labels.astype(np.float32)
-    net = build(alone.model, classes=labels.shape[1]).train()
+    net = build(alone.model, classes=labels.shape[1], page=params.page).train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     with tempfile.TemporaryDirectory() as folder:
         for i in range(min(pages, len(store.signals))):

@@ -58,8 +58,8 @@ class PageBackbone(nn.Module):
     """
 
     STRIDES = ((2, 1), (2, 2), (2, 2), (1, 2))
-    COLUMN = 16
-    """Pixels across that a column of features spans."""
+    COLUMN, ROW = 16, 32
+    """Pixels across that a column of features spans, and down that a row does."""
 
     def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...]):
         super().__init__()

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from model.attention import SelfModalityAttention
 from model.backbones import sine_positions
 from model.network import Predictions, VizECGNet
-from model.params import ModelParams
+from model.params import ModelParams, PageParams
 
 Kinds = tuple[type[nn.Module], type[nn.Module], type[nn.Module]]
 ONE: Kinds = (nn.Conv1d, nn.BatchNorm1d, nn.AvgPool1d)
@@ -309,7 +309,7 @@ class Baseline(nn.Module):
 Network = VizECGNet | Baseline
 
 
-def build(params: ModelParams, *, classes: int) -> Network:
-    """Return the network that `model.architecture` names."""
-    return VizECGNet(params, classes=classes) if params.architecture == "vizecgnet" else Baseline(
+def build(params: ModelParams, *, classes: int, page: PageParams | None = None) -> Network:
+    """Return the network that `model.architecture` names, for pages of this kind."""
+    return VizECGNet(params, classes=classes, page=page) if params.architecture == "vizecgnet" else Baseline(
         params.architecture, classes=classes, signal_crop=params.signal_crop)

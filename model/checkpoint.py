@@ -38,8 +38,8 @@ def load_checkpoint(folder: Path | str) -> tuple[Network, dict]:
     if meta.get("schema") != SCHEMA_VERSION:
         raise ValueError(f"{folder}/model.json: field schema is {meta.get('schema')!r}, this version reads "
                          f"{SCHEMA_VERSION}; train again")
-    net = build(from_dict(ModelParams, meta["model"], "model"), classes=len(meta["label_names"]))
-    from_dict(PageParams, meta["page"], "page")
+    net = build(from_dict(ModelParams, meta["model"], "model"), classes=len(meta["label_names"]),
+                page=from_dict(PageParams, meta["page"], "page"))
     try:
         net.load_state_dict(torch.load(folder / "model.pt", map_location="cpu", weights_only=True))
     except Exception as error:

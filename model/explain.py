@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from ecg.paper.layout import Layout, block_origin, fitted, layout
+from ecg.paper.layout import Layout, block_origin
 from ecg.paper.locate import Located
 from ecg.paper.rows import place_rows
 from ecg.paper.surface import map_points
+from model.lead_map import arranged_on, boxes
 from model.network import PageReader, ink
 from model.params import PageParams
 
@@ -69,22 +70,13 @@ def relevance(reader: nn.Module, pages: np.ndarray, finding: int, *, px_per_mm: 
 
 def lead_shares(page_map: np.ndarray, page: PageParams) -> tuple[LeadShare, ...]:
     """Divide a map (H, W) among the traces of the page's layout, the largest share first."""
-    arranged = _arranged(page)
+    arranged = arranged_on(page)
     total = max(float(page_map.sum()), 1e-12)
     shares = []
     for box, (left, top, right, bottom) in zip(arranged.traces, boxes(page), strict=True):
         part = page_map[round(top):round(bottom), round(left):round(right)]
         shares.append(LeadShare(box.name, box.row >= len(arranged.rows), float(part.sum()) / total))
     return tuple(sorted(shares, key=lambda share: -share.share))
-
-
-def boxes(page: PageParams) -> list[tuple[float, float, float, float]]:
-    """Return left, top, right, bottom of each trace on the canonical page, pixels, in the order of the layout."""
-    arranged = _arranged(page)
-    x, y = block_origin(arranged, width_mm=page.width / page.px_per_mm, height_mm=page.height / page.px_per_mm)
-    scale = page.px_per_mm
-    return [((x + box.left) * scale, (y + box.top) * scale, (x + box.left + box.width) * scale,
-             (y + box.top + box.height) * scale) for box in arranged.traces]
 
 
 def explain(reader: nn.Module, image: np.ndarray, finding: int, label: str, page: PageParams) -> Explanation:
@@ -126,7 +118,7 @@ def overlay(image: np.ndarray, explanation: Explanation, located: Located, page:
         uint8 RGB (H, W, 3).
     """
     out = tinted(image, on_picture(explanation.relevance, located, page, image.shape[:2]))
-    arranged = _arranged(page)
+    arranged = arranged_on(page)
     places = {(box.name, box.row >= len(arranged.rows)): box for box in arranged.traces}
     thick = max(1, round(max(out.shape[:2]) / 900))
     for share in explanation.leads[:named]:
@@ -151,7 +143,7 @@ def tinted(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 def _to_canonical(mm: np.ndarray, located: Located, page: PageParams) -> np.ndarray:
     """Map points of the block as it lies on the paper, mm (..., 2), to canonical pixels: rows were moved together."""
-    arranged = _arranged(page)
+    arranged = arranged_on(page)
     x, y = block_origin(arranged, width_mm=page.width / page.px_per_mm, height_mm=page.height / page.px_per_mm)
     found = _baselines(located, arranged)
     row = np.abs(mm[..., 1:] - found).argmin(axis=-1)
@@ -169,10 +161,6 @@ def _to_pixels(block_mm: np.ndarray, located: Located) -> np.ndarray:
 def _baselines(located: Located, arranged: Layout) -> np.ndarray:
     """Where each layout row's baseline lies below the block's top on the paper, mm."""
     return place_rows(np.asarray(located.rows), arranged.height_mm, 1.0, arranged)
-
-
-def _arranged(page: PageParams) -> Layout:
-    return fitted(layout(page.layout), height_mm=page.height / page.px_per_mm)
 
 
 def _differentiable(reader: nn.Module, pages: Tensor) -> tuple[Tensor, Tensor]:

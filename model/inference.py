@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.network import ink
+from model.network import PageReader, ink
 from model.task import Batch
 
 
@@ -47,9 +47,10 @@ def predict_batches(net: torch.nn.Module, batches: Iterable[Batch], *,
                     device: torch.device | str = "cpu") -> np.ndarray:
     """Predict with any network from what it reads, pages or signals or both: float32 probabilities (N, C)."""
     net.eval()
+    reader = PageReader(net) if net.reads == ("page",) else None
     with torch.inference_mode():
-        parts = [torch.sigmoid(net(ink(batch.pages.to(device)),
-                                   batch.signals.to(device) if "signal" in net.reads else None).image).float().cpu()
+        parts = [(reader(batch.pages.to(device)) if reader else
+                  torch.sigmoid(net(ink(batch.pages.to(device)), batch.signals.to(device)).image)).float().cpu()
                  for batch in batches]
     return torch.cat(parts).numpy()
 

@@ -94,6 +94,17 @@ def alignment(predictions: Predictions) -> Tensor:
     return (F.cross_entropy(likeness, partner) + F.cross_entropy(likeness.T, partner)) / 2
 
 
+def attention_transfer(predictions: Predictions) -> Tensor:
+    """Return how differently the page and the signal weigh the seconds of a record (Zagoruyko & Komodakis 2017, eq. 2).
+
+    The squared distance of both streams' maps over time, each of length 1. Columns of a page that show the record's
+    seconds one after the other lie beside the signal's; no gradient reaches the signal.
+    """
+    image, signal = (part.float() for part in predictions.attention)
+    signal = F.interpolate(signal.detach()[:, None], image.shape[1], mode="linear")[:, 0]
+    return (F.normalize(image, dim=1) - F.normalize(signal, dim=1)).square().sum(dim=1).mean()
+
+
 def digitisation(traces_b12w: Tensor, truth_b12w: Tensor) -> Tensor:
     """Return the mean error, Huber's with `TRACE_BETA_MV`, in mV, over the columns that show a lead (not NaN)."""
     printed = truth_b12w.isfinite()

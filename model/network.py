@@ -15,7 +15,11 @@ from torch.nn import functional as F
 from ecg.leads import LEADS
 from model.attention import CrossModalAttention, SelfModalityAttention
 from model.backbones import PageBackbone, SignalBackbone, sine_positions
-from model.params import ModelParams
+from model.lead_map import lead_map
+from model.params import ModelParams, PageParams
+
+VIEWS = ((0, 0), (2, 0), (-2, 0), (0, 2), (0, -2))
+"""Pixels to the right and down by which the copies of a page are shifted; the net's first layer steps 2 and 4."""
 
 
 class Predictions(NamedTuple):
@@ -29,6 +33,8 @@ class Predictions(NamedTuple):
     """The digitising head's mV, (B, 12, W)."""
     features: tuple[Tensor, Tensor] | None = None
     """Means over the tokens of the image and of the signal stream, each (B, D)."""
+    attention: tuple[Tensor, Tensor] | None = None
+    """What their tokens make of each moment, the mean square over depth and rows: (B, W) and (B, T)."""
 
     def logits(self) -> list[Tensor]:
         """Return the predictions that there are."""
@@ -41,12 +47,34 @@ class Tokens(NamedTuple):
     values: Tensor
     shape: tuple[int, ...]
 
+    def over_time(self) -> Tensor:
+        """Return the mean square of the features at each moment, (B, W) or (B, T) (Zagoruyko & Komodakis 2017)."""
+        return self.values.square().mean(dim=-1).unflatten(1, (-1, self.shape[-1])).mean(dim=1)
+
+
+class LeadPositions(nn.Module):
+    """Codes (H * W, D) of which lead and which second each cell of a feature map of the page shows.
+
+    One learned vector a lead, and one times the second; they begin at zero.
+    """
+
+    def __init__(self, page: PageParams, dim: int):
+        super().__init__()
+        shape = page.height // PageBackbone.ROW, page.width // PageBackbone.COLUMN
+        self.register_buffer("map", torch.from_numpy(lead_map(page, shape)), persistent=False)
+        self.code = nn.Linear(len(self.map), dim, bias=False)
+        nn.init.zeros_(self.code.weight)
+
+    def forward(self, shape: tuple[int, int]) -> Tensor:
+        return self.code(F.adaptive_avg_pool2d(self.map, shape).flatten(1).T)
+
 
 class Stream(nn.Module):
     """Backbone, projection to tokens with positions, and SMAM."""
 
-    def __init__(self, backbone: nn.Module, channels: int, params: ModelParams):
+    def __init__(self, backbone: nn.Module, channels: int, params: ModelParams, page: PageParams | None = None):
         super().__init__()
+        self.leads = LeadPositions(page, params.token_dim) if page else None
         self.backbone = backbone
         self.project = nn.Linear(channels, params.token_dim)
         self.smam = nn.Sequential(*(
@@ -58,7 +86,10 @@ class Stream(nn.Module):
         features = self.backbone(x)
         shape = tuple(features.shape[2:])
         tokens = self.project(features.flatten(2).transpose(1, 2))
-        return Tokens(self.smam(tokens + _positions(shape, tokens.shape[-1], tokens.device).to(tokens.dtype)), shape)
+        positions = _positions(shape, tokens.shape[-1], tokens.device)
+        if self.leads is not None:
+            positions = positions + self.leads(shape)
+        return Tokens(self.smam(tokens + positions.to(tokens.dtype)), shape)
 
 
 class Head(nn.Module):
@@ -113,16 +144,23 @@ class VizECGNet(nn.Module):
     Args:
         params: sizes and switches.
         classes: number of findings C.
+        page: the canonical page, whose layout `model.lead_positions` tells.
+
+    Raises:
+        ValueError: `model.lead_positions` without a page.
     """
 
     reads = ("page",)
     """What it needs at inference."""
 
-    def __init__(self, params: ModelParams, *, classes: int):
+    def __init__(self, params: ModelParams, *, classes: int, page: PageParams | None = None):
         super().__init__()
+        if params.lead_positions and page is None:
+            raise ValueError("model.lead_positions: the network must be told the page")
         self.params, self.classes = params, classes
         dim = params.token_dim
-        self.image = Stream(PageBackbone(params.image_widths, params.image_depths), params.image_widths[-1], params)
+        self.image = Stream(PageBackbone(params.image_widths, params.image_depths), params.image_widths[-1], params,
+                            page if params.lead_positions else None)
         self.head_image = Head(dim, classes, params.dropout, params.pool_grid)
         self.digitiser = Digitiser(dim, PageBackbone.COLUMN) if params.digitiser else None
         self.signal = self.cmam_image = self.cmam_signal = None
@@ -148,17 +186,19 @@ class VizECGNet(nn.Module):
             return Predictions(z_image, traces=traces)
         h_signal = self.signal(signal_bct)
         z_signal = self.head_signal(h_signal)
-        features = h_image.values.mean(dim=1), h_signal.values.mean(dim=1)
+        compared = dict(traces=traces, features=(h_image.values.mean(dim=1), h_signal.values.mean(dim=1)),
+                        attention=(h_image.over_time(), h_signal.over_time()))
         if self.cmam_image is None:
-            return Predictions(z_image, z_signal, traces=traces, features=features)
+            return Predictions(z_image, z_signal, **compared)
         informed_image = self.cmam_image(h_image.values, h_signal.values)
         informed_signal = self.cmam_signal(h_signal.values, h_image.values)
         return Predictions(z_image, z_signal, self.head_image(Tokens(informed_image, h_image.shape)),
-                           self.head_signal(Tokens(informed_signal, h_signal.shape)), traces, features)
+                           self.head_signal(Tokens(informed_signal, h_signal.shape)), **compared)
 
     def page_path(self) -> nn.Module:
         """What turns a page alone, (B, 1, H, W), into logits (B, C)."""
-        return nn.Sequential(self.image, self.head_image)
+        path = nn.Sequential(self.image, self.head_image)
+        return Views(path, self.params.views) if self.params.views > 1 else path
 
     @torch.no_grad()
     def start_from_prevalence(self, prevalence: Tensor) -> None:
@@ -167,6 +207,18 @@ class VizECGNet(nn.Module):
         for head in (self.head_image, getattr(self, "head_signal", None)):
             if head is not None:
                 head.linear.bias.copy_(odds)
+
+
+class Views(nn.Module):
+    """Reads some shifted copies of a page (B, 1, H, W) and takes the mean of their logits (B, C)."""
+
+    def __init__(self, path: nn.Module, count: int):
+        super().__init__()
+        self.path, self.count = path, count
+
+    def forward(self, image_b1hw: Tensor) -> Tensor:
+        return torch.stack([self.path(F.pad(image_b1hw, (right, -right, down, -down)))
+                            for right, down in VIEWS[:self.count]]).mean(dim=0)
 
 
 class PageReader(nn.Module):

@@ -29,6 +29,10 @@ class ModelParams:
     """Rows and columns of page parts whose means the image head sees; (1, 1): the whole page's."""
     attention_depth: int = 1
     """SMAM blocks of each stream."""
+    lead_positions: bool = False
+    """Tell SMAM which lead and which second each part of the page shows. For pages of the page's own layout alone."""
+    views: int = 1
+    """Shifted copies of a page whose probabilities a reading averages, 1-5; each costs a reading's time."""
     digitiser: bool = False
     """A head that reads the twelve signals off the page, in training only; `train.lambda_trace` weighs its loss."""
     signal_stream: bool = True
@@ -42,6 +46,7 @@ class ModelParams:
             check(len(widths) == len(depths) == 4, f"model.{stream}_widths/depths", "must have four stages each")
         check(len(self.pool_grid) == 2 and min(self.pool_grid) >= 1, "model.pool_grid", "must be two numbers from 1")
         check(self.signal_crop >= 0, "model.signal_crop", "must be 0 or a number of samples")
+        check(1 <= self.views <= 5, "model.views", "must lie in 1-5")
         check(self.token_dim % self.heads == 0, "model.token_dim", "must be a multiple of model.heads")
         check(not self.cmam or self.signal_stream, "model.cmam", "needs model.signal_stream")
 
@@ -74,12 +79,16 @@ class TrainParams:
     """Let the signal stream learn from the image stream too."""
     lambda_align: float = 0.0
     """Weight of the contrast between matching and other pairs of page and signal."""
+    lambda_attention: float = 0.0
+    """Weight of how differently the two streams weigh the seconds of a record."""
     lambda_trace: float = 0.0
     """Weight of the digitiser's error."""
     loss: Literal["bce", "focal", "asymmetric"] = "bce"
     """The classification loss."""
     mixup: float = 0.0
     """Share of the training records that are drawn as a blend of two, signals and findings alike."""
+    mask: float = 0.0
+    """Share of a training page's patches that are blanked; for pretraining without labels, with `lambda_cls` 0."""
     augment: float = 1.0
     """Strength of the page and signal augmentation; 0: none."""
     page_scale_start: float = 1.0
@@ -140,6 +149,7 @@ class TrainParams:
         for name in self.layouts:
             check(name in LAYOUTS, "train.layouts", f"unknown layout {name!r}; known are {', '.join(LAYOUTS)}")
         check(0 <= self.wear <= 2, "train.wear", "must lie in 0-2")
+        check(0 <= self.mask < 1, "train.mask", "must lie in 0-1, 1 excluded")
         for name in ("mixup", "any_second"):
             check(0 <= getattr(self, name) <= 1, f"train.{name}", "must lie in 0-1")
         check(0 < self.page_scale_start <= 1, "train.page_scale_start", "must lie in 0-1, 0 excluded")

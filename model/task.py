@@ -2,11 +2,16 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from model.losses import alignment, classification, digitisation, distillation
+from model.losses import alignment, attention_transfer, classification, digitisation, distillation
 from model.network import Predictions, VizECGNet, ink
 from model.params import TrainParams
+
+PATCH = 16
+"""Pixels of a side of what `train.mask` blanks."""
 
 
 class Batch(NamedTuple):
@@ -38,15 +43,23 @@ class DistillationTask(nn.Module):
 
     def forward(self, batch: Batch) -> StepResult:
         """Predict with every stream that is on, and weigh the losses."""
-        signals = batch.signals if self.net.signal is not None else None
-        predictions, p = self.net(ink(batch.pages), signals), self.params
+        signals, p = batch.signals if self.net.signal is not None else None, self.params
+        image = ink(batch.pages)
+        predictions = self.net(masked(image, p.mask) if p.mask else image, signals)
         parts = {"loss_cls": classification(predictions, batch.targets, kind=p.loss),
                  "loss_kd": distillation(predictions, p.temperature, taught=batch.soft, mutual=p.kd_mutual)}
         loss = p.lambda_cls * parts["loss_cls"] + p.lambda_kd * parts["loss_kd"]
-        if p.lambda_align:
-            parts["loss_align"] = alignment(predictions)
-            loss = loss + p.lambda_align * parts["loss_align"]
-        if p.lambda_trace:
-            parts["loss_trace"] = digitisation(predictions.traces, batch.traces)
-            loss = loss + p.lambda_trace * parts["loss_trace"]
+        for name, weight, part in (("align", p.lambda_align, lambda: alignment(predictions)),
+                                   ("attention", p.lambda_attention, lambda: attention_transfer(predictions)),
+                                   ("trace", p.lambda_trace, lambda: digitisation(predictions.traces, batch.traces))):
+            if weight:
+                parts[f"loss_{name}"] = part()
+                loss = loss + weight * parts[f"loss_{name}"]
         return StepResult(loss, {name: value.detach() for name, value in parts.items()}, predictions)
+
+
+def masked(image_b1hw: Tensor, share: float) -> Tensor:
+    """Blank a share of a page's patches, squares of `PATCH` pixels drawn anew for each page."""
+    count, _, height, width = image_b1hw.shape
+    kept = torch.rand(count, 1, height // PATCH, width // PATCH, device=image_b1hw.device) >= share
+    return image_b1hw * F.interpolate(kept.to(image_b1hw.dtype), (height, width))

@@ -32,7 +32,7 @@ from model.states import States
 from model.typed import as_dict, from_dict
 
 WHAT_READS = ("architecture", "image_widths", "image_depths", "token_dim", "heads", "pool_grid", "attention_depth",
-              "smam")
+              "smam", "lead_positions")
 """Fields of the model that the weights of the image stream depend on."""
 LOGGED = ("validate_auroc", "learning_rate", "images_per_second", "page_scale")
 INDIFFERENT = ("processes", "workers", "accumulate", "checkpoint_every", "save_minutes", "save_steps", "compile",
@@ -88,9 +88,9 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
     store = RecordStore.open(records)
     checked = _refuse_unvalidated(validation, store)
     signature = _signature(store, params, model, page, seed)
-    _refuse_unfitting(params, model)
+    _refuse_unfitting(params, model, page)
     torch.manual_seed(seed)
-    net = build(model, classes=len(store.label_names))
+    net = build(model, classes=len(store.label_names), page=page)
     train, validate = _sources(store, params, page, seed, drawn="page" in net.reads)
     net.start_from_prevalence(torch.from_numpy(train.targets.mean(axis=0)))
     if params.start_from:
@@ -144,7 +144,7 @@ def _on_cluster(records: Path, validation: Path, checkpoint: Path, *, params: Tr
     """Train in a TrainJob; what would be refused there is refused here, before anything is sent."""
     store = RecordStore.open(records)
     _refuse_unvalidated(validation, store)
-    _refuse_unfitting(params, model)
+    _refuse_unfitting(params, model, page)
     return TrainResult(**train_on_cluster(
         store, validation, checkpoint, params=params, model=model, page=page, tracking=tracking, seed=seed,
         run=_signature(store, params, model, page, seed)[:16], resume=resume, say=say))
@@ -215,11 +215,13 @@ def _shapes(part: nn.Module) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in part.state_dict().items()}
 
 
-def _refuse_unfitting(params: TrainParams, model: ModelParams) -> None:
-    for name, weight, part, there in (("lambda_trace", params.lambda_trace, "digitiser", model.digitiser),
-                                      ("lambda_align", params.lambda_align, "signal_stream", model.signal_stream)):
-        if weight and not (there and model.architecture == "vizecgnet"):
+def _refuse_unfitting(params: TrainParams, model: ModelParams, page: PageParams) -> None:
+    for name, part in (("lambda_trace", "digitiser"), ("lambda_align", "signal_stream"),
+                       ("lambda_attention", "signal_stream")):
+        if getattr(params, name) and not (getattr(model, part) and model.architecture == "vizecgnet"):
             raise ValueError(f"train.{name}: needs model.{part} of the architecture vizecgnet; set it to 0")
+    if model.lead_positions and not set(params.layouts) <= {page.layout}:
+        raise ValueError(f"model.lead_positions: knows where the leads of {page.layout} lie; leave train.layouts empty")
 
 
 def _refuse_unvalidated(validation: Path, store: RecordStore) -> dict:

@@ -60,6 +60,18 @@ def test_a_row_finds_its_teacher_and_kept_checkpoints_are_only_read_again(comman
     assert "was trained otherwise; trained again" in said.out + said.err
 
 
+@pytest.mark.slow
+def test_a_row_begins_with_another_rows_weights(command, capsys):
+    rows = ["--rows", "pretraining by masks", "image alone, pretrained by masks", "--seeds", "1"]
+    main([*command, *rows])
+    begun = json.loads(Path("local/accuracy/image-alone-pretrained-by-masks-1/model.json").read_text())["train"]
+    assert begun["start_from"] == "local/accuracy/pretraining-by-masks-1"
+    capsys.readouterr()
+    main([*command, *rows, "--set", "evaluate.resamples=30"])
+    said = capsys.readouterr()
+    assert "image alone, pretrained by masks: kept in" in said.out + said.err
+
+
 def test_a_recipe_gives_the_settings_wherever_its_data_lie(tmp_path, monkeypatch):
     from components.recipe import compose
 

@@ -172,7 +172,41 @@ def test_fixed_teachers_of_any_kind_are_asked_once_and_followed(inputs, tmp_path
         torch.testing.assert_close(value, weights(tmp_path / "again")[name], atol=0, rtol=0)
 
 
-@pytest.mark.parametrize("field", ["lambda_trace", "lambda_align"])
+@pytest.mark.parametrize("weight", ["lambda_trace", "lambda_align"])
+def test_pretraining_needs_no_labels_and_is_begun_with(inputs, tmp_path, weight):
+    model = dataclasses.replace(inputs.pop("model"), smam=False, cmam=False, digitiser=True)
+    without_labels = dataclasses.replace(PARAMS, lambda_cls=0.0, lambda_kd=0.0, mask=0.4, **{weight: 1.0})
+    shuffled = dataclasses.replace(without_labels, shuffle_labels=True)
+    for name, params in (("first", without_labels), ("blind", shuffled)):
+        run(checkpoint=tmp_path / name, params=params, model=model, **inputs)
+    for name, value in weights(tmp_path / "first").items():
+        assert torch.equal(value, weights(tmp_path / "blind")[name]), name
+    history = json.loads((tmp_path / "first" / "history.json").read_text())
+    assert history[-1]["loss"] < history[0]["loss"]
+    start = dataclasses.replace(PARAMS, epochs=1, start_from=str(tmp_path / "first"), learning_rate=1e-9, ema=0.0)
+    run(checkpoint=tmp_path / "then", params=start, model=dataclasses.replace(model, signal_stream=False), **inputs)
+    name = "image.backbone.stem.0.weight"
+    torch.testing.assert_close(weights(tmp_path / "then")[name], weights(tmp_path / "first")[name], atol=1e-6, rtol=0)
+
+
+def test_streams_that_compare_their_attention_come_closer(inputs, tmp_path):
+    model = dataclasses.replace(inputs.pop("model"), cmam=False)
+    run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, epochs=4, lambda_attention=5.0), model=model,
+        **inputs)
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    assert history[-1]["loss_attention"] < history[0]["loss_attention"]
+
+
+def test_lead_positions_of_other_layouts_are_refused(inputs, tmp_path):
+    model = dataclasses.replace(inputs.pop("model"), lead_positions=True)
+    with pytest.raises(ValueError, match="model.lead_positions: knows where the leads of 3x4.1R lie"):
+        run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, layouts=("6x2",)), model=model, **inputs)
+    run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, epochs=1, page_scale_start=0.5), model=model,
+        **inputs)
+    assert load_checkpoint(tmp_path / "out")[0].image.leads.code.weight.abs().sum() > 0
+
+
+@pytest.mark.parametrize("field", ["lambda_trace", "lambda_align", "lambda_attention"])
 def test_a_loss_without_its_part_of_the_network_is_refused(inputs, tmp_path, field):
     model = dataclasses.replace(inputs["model"], signal_stream=False, cmam=False)
     with pytest.raises(ValueError, match=f"train.{field}: needs model"):

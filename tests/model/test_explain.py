@@ -9,8 +9,9 @@ from ecg.paper.layout import layout
 from ecg.paper.locate import to_canonical
 from ecg.paper.sheet import draw_sheet
 from ecg.sources.simulated import plan, simulate
-from model.explain import boxes, explain, lead_shares, on_picture, overlay, relevance
+from model.explain import explain, lead_shares, on_picture, overlay, relevance
 from model.export import export_reader, load_reader, save_reader
+from model.lead_map import boxes
 from model.network import PageReader, VizECGNet
 from model.params import PageParams
 from model.typed import as_dict

@@ -1,6 +1,7 @@
 """The exported reader answers as the network does, on any batch, and is read without trust."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,14 @@ def test_any_batch_gives_the_networks_answer(net, path, pages, batch):
     ours = predict_pages(PageReader(net), pages, batch_size=batch)
     np.testing.assert_allclose(theirs, ours, atol=1e-5)
     assert theirs.dtype == np.float32 and np.ptp(theirs, axis=0).max() > 1e-3
+
+
+def test_views_and_lead_positions_are_packaged(tmp_path, pages):
+    net = VizECGNet(replace(TINY, views=3, lead_positions=True), classes=3, page=PAGE).eval()
+    torch.nn.init.normal_(net.head_image.linear.weight, std=0.5)
+    torch.nn.init.normal_(net.image.leads.code.weight)
+    save_reader(export_reader(net, {"page": as_dict(PAGE)}), tmp_path / "model.pt2")
+    assert check_parity(tmp_path / "model.pt2", net, pages, limit=1e-4) <= 1e-4
 
 
 def test_parity_is_measured_on_few_pages_too(net, path, pages):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, kl_divergence
 
-from model.losses import alignment, classification, digitisation, distillation
+from model.losses import alignment, attention_transfer, classification, digitisation, distillation
 from model.network import Predictions
 
 
@@ -59,6 +59,19 @@ def test_alignment_is_least_where_partners_match():
     matched, mixed = (alignment(Predictions(torch.zeros(8, 1), features=(features, other)))
                       for other in (features, features.roll(1, 0)))
     assert matched < 0.01 < 5 < mixed
+
+
+def test_attention_is_compared_second_by_second_and_taught_to_the_page_alone():
+    image = torch.rand(3, 8, requires_grad=True)
+    signal = torch.nn.functional.interpolate(image.detach()[:, None], 16, mode="linear")[:, 0] * 5
+    signal.requires_grad_()
+    same, turned = (attention_transfer(Predictions(image, attention=(image, other)))
+                    for other in (signal, signal.flip(1)))
+    assert same.item() < 0.02 < turned.item()
+    one = torch.eye(2).repeat_interleave(2, dim=1)  # Seconds apart: vectors of length 1 at a right angle.
+    assert attention_transfer(Predictions(image, attention=(one[:1], one[1:]))).item() == pytest.approx(2)
+    turned.backward()
+    assert signal.grad is None and image.grad.abs().sum() > 0
 
 
 def test_digitisation_counts_printed_columns_only():

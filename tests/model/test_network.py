@@ -7,7 +7,8 @@ import torch
 
 from model.attention import Attention
 from model.backbones import sine_positions
-from model.network import Head, PageReader, Tokens, VizECGNet, ink
+from model.network import VIEWS, Head, PageReader, Tokens, VizECGNet, ink
+from model.params import PageParams
 from tests.model.tiny import TINY
 
 
@@ -43,6 +44,31 @@ def test_a_pool_grid_tells_parts_of_the_page_apart():
     assert not torch.allclose(fine(Tokens(tokens, (4, 6))), fine(Tokens(turned, (4, 6))), atol=1e-3)
     params = dataclasses.replace(TINY, pool_grid=(2, 4))
     assert VizECGNet(params, classes=4)(*batch()).image_given_signal.shape == (3, 4)
+
+
+def test_lead_positions_tell_the_layout_apart_and_need_it():
+    params, (image, _) = dataclasses.replace(TINY, lead_positions=True), batch(width=128)
+    nets = [VizECGNet(params, classes=4, page=PageParams(layout=layout, height=64, width=128, px_per_mm=0.5)).eval()
+            for layout in ("3x4", "6x2")]
+    nets[1].load_state_dict(nets[0].state_dict())
+    assert torch.equal(nets[0](image).image, nets[1](image).image)
+    codes = torch.randn(nets[0].image.leads.code.weight.shape)
+    for net in nets:
+        net.image.leads.code.weight.data.copy_(codes)
+    assert not torch.allclose(nets[0](image).image, nets[1](image).image, atol=1e-4)
+    assert nets[0](image[..., :32, :64]).image.shape == (3, 4)
+    with pytest.raises(ValueError, match="model.lead_positions"):
+        VizECGNet(params, classes=4)
+
+
+def test_views_are_the_mean_over_shifted_pages():
+    params = dataclasses.replace(TINY, views=5)
+    net = VizECGNet(params, classes=4).eval()
+    image = torch.zeros(2, 1, 64, 96)
+    image[..., 8:-8, 8:-8] = torch.rand(2, 1, 48, 80)
+    shifted = [net(image.roll((down, right), (2, 3))).image for right, down in VIEWS]
+    torch.testing.assert_close(net.page_path()(image), torch.stack(shifted).mean(dim=0))
+    assert len({logits[0, 0].item() for logits in shifted}) == 5
 
 
 def test_the_signal_changes_what_cmam_says_of_the_image():

@@ -25,6 +25,8 @@ def test_whole_floats_count_as_ints_because_kubeflow_sends_them():
     ({"ingest": {"test_folds": [1]}}, "ingest.*_folds: a fold stands in two splits"),
     ({"page": {"height": 250}}, "page.height/width: must be multiples of 32"),
     ({"model": {"heads": 3}}, "model.token_dim: must be a multiple of model.heads"),
+    ({"model": {"views": 6}}, "model.views: must lie in 1-5"),
+    ({"train": {"mask": 1.0}}, "train.mask: must lie in 0-1, 1 excluded"),
     ({"gate": {"rules": [{"metric": 3}]}}, "gate.rules[0].metric: must be str"),
 ])
 def test_a_mistake_is_named(raw, message):

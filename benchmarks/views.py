@@ -1,0 +1,77 @@
+"""What reading shifted copies of a page would bring a package: `vizecg bench views --records STORE`.
+
+Clean pages of the validation records, none of the test fold's, read as they are and as the mean log-odds over the
+shifts of `model.views`, with the time that this takes.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from components.progress import track
+from ecg.records import RecordStore
+from model.calibration import logit
+from model.data import PageSource
+from model.export import Reader, load_reader
+from model.metrics import auroc
+from model.network import VIEWS
+from model.params import PageParams
+from model.reading import read_meta
+from model.typed import from_dict
+
+CHUNK = 16
+PAPER = 255
+
+
+def shifted_readings(reader: Reader, source: PageSource) -> tuple[np.ndarray, np.ndarray]:
+    """Read every page in each shift.
+
+    Returns:
+        The log-odds, (views, N, C), and the seconds of one core that each shift took, (views,).
+    """
+    renderers, parts, seconds = source.renderers(), [], np.zeros(len(VIEWS))
+    chunks = np.array_split(np.arange(len(source)), max(1, len(source) // CHUNK))
+    for chunk in track(chunks, label="views"):
+        pages, read = source.draw(chunk, epoch=0, renderers=renderers).pages, []
+        for number, (right, down) in enumerate(VIEWS):
+            begun = time.process_time()
+            with torch.inference_mode():
+                read.append(reader(F.pad(pages, (right, -right, down, -down), value=PAPER)).numpy())
+            seconds[number] += time.process_time() - begun
+        parts.append(logit(np.stack(read)))
+    return np.concatenate(parts, axis=1), seconds
+
+
+def macro_auroc(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Return the mean over the findings, both (N, C)."""
+    return float(np.mean([auroc(truth[:, c], scores[:, c]) for c in range(truth.shape[1])]))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print AUROC and time of one view, and of more."""
+    parser = argparse.ArgumentParser(prog="vizecg bench views", description=__doc__.split("\n")[0])
+    parser.add_argument("--package", type=Path, default=Path("zoo/ptbxl"), metavar="DIR")
+    parser.add_argument("--records", type=Path, required=True, metavar="DIR", help="a record store with its findings")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th validation record (1)")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    meta, store = read_meta(options.package), RecordStore.open(options.records)
+    if list(store.label_names) != list(meta["label_names"]):
+        raise ValueError(f"{options.records}: has {', '.join(store.label_names)}, the package reads "
+                         f"{', '.join(meta['label_names'])}")
+    rows = store.rows("validate")[::options.every]
+    source = PageSource(store, rows, store.labels[rows].astype(np.float32), from_dict(PageParams, meta["page"], "page"),
+                        augment=0.0, seed=0)
+    scores, seconds = shifted_readings(load_reader(options.package / "model.pt2"), source)
+    print(f"{len(rows)} validation records, one core\n\n| views | macro AUROC | ms a page |\n|---|---|---|")
+    for count in (1, 3, 5):
+        print(f"| {count} | {macro_auroc(scores[:count].mean(axis=0), source.targets):.4f} "
+              f"| {1e3 * seconds[:count].sum() / len(rows):.1f} |")
+
+
+if __name__ == "__main__":
+    main()
