@@ -3,17 +3,14 @@
 import functools
 import io
 import shutil
-import socket
-import threading
-import time
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from model.file_reading import FileReading
 from serving.web.app import make_app
+from tests.serving.fronts import running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -46,16 +43,8 @@ def reading(packaged):
 
 @pytest.fixture(scope="module")
 def address(reading):
-    sock = socket.create_server(("127.0.0.1", 0))
-    read = functools.partial(reading.read, explain=True)
-    server = uvicorn.Server(uvicorn.Config(make_app(read), log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{sock.getsockname()[1]}/"
-    server.should_exit = True
-    thread.join()
+    with running(make_app(functools.partial(reading.read, explain=True))) as address:
+        yield f"{address}/"
 
 
 @pytest.fixture(scope="module")
