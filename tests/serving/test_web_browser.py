@@ -137,12 +137,15 @@ def test_words_and_marks_say_what_is_uncertain(opened):
       const { summary, undecided, verdict } = await import("/static/words.js");
       const one = (present, plausible) => ({ label: "MI", present, plausible, probability: .4, threshold: .3 });
       return [verdict(one(true, ["present"])), verdict(one(false, ["present"])), undecided(one(true, [])),
-              undecided({ label: "MI", present: true }), summary([one(false, ["absent", "present"])])];
+              undecided({ label: "MI", present: true }), summary([one(false, ["absent", "present"])]),
+              summary([{ ...one(true, ["present"]), label: "NORM" }]), summary([one(true, ["present"])])];
     }""")
     assert said[0] == "Reported: 40\u00a0% likely (threshold 30\u00a0%)"
     assert said[1].startswith("Uncertain, not reported: ")
     assert said[2:4] == [True, False]
-    assert said[4].endswith("It cannot rule out: Sign of a heart attack, recent or old.")
+    assert said[4].endswith("disease. It cannot rule out: Sign of a heart attack, recent or old.")
+    assert said[5] == "The model reports: Normal ECG. That does not rule out disease."
+    assert said[6] == "The model reports: Sign of a heart attack, recent or old."
 
 
 def test_a_refusal_says_why_and_what_to_do(opened, sample):
