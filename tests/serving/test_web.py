@@ -3,12 +3,9 @@
 import json
 import logging
 import socket
-import threading
-import time
 
 import pytest
 import requests
-import uvicorn
 
 from ecg.labels import PTBXL_SUPERCLASSES
 from ecg.snomed import snomed_scheme
@@ -18,6 +15,7 @@ from serving.client import Refused, Unavailable, Unreadable
 from serving.web import app as web
 from serving.web.app import CONTENT_TYPE, HEADERS, STATIC, make_app
 from serving.web.words import words
+from tests.serving.fronts import running
 
 ANSWERS = {b"page": {"findings": []}, b"no ecg": Unreadable("no ECG grid here", "no_ecg"),
            b"junk": ValueError("image: not a readable picture"), b"locked": Refused("token secret-token"),
@@ -34,15 +32,8 @@ def read(data):
 @pytest.fixture(scope="module")
 def address():
     """The application on a real server."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(make_app(read), log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with running(make_app(read)) as address:
+        yield address
 
 
 def send(address, data, **headers):

@@ -3,17 +3,14 @@
 import functools
 import io
 import shutil
-import socket
-import threading
-import time
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from model.file_reading import FileReading
 from serving.web.app import make_app
+from tests.serving.fronts import running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -46,16 +43,8 @@ def reading(packaged):
 
 @pytest.fixture(scope="module")
 def address(reading):
-    sock = socket.create_server(("127.0.0.1", 0))
-    read = functools.partial(reading.read, explain=True)
-    server = uvicorn.Server(uvicorn.Config(make_app(read), log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{sock.getsockname()[1]}/"
-    server.should_exit = True
-    thread.join()
+    with running(make_app(functools.partial(reading.read, explain=True))) as address:
+        yield f"{address}/"
 
 
 @pytest.fixture(scope="module")
@@ -148,12 +137,15 @@ def test_words_and_marks_say_what_is_uncertain(opened):
       const { summary, undecided, verdict } = await import("/static/words.js");
       const one = (present, plausible) => ({ label: "MI", present, plausible, probability: .4, threshold: .3 });
       return [verdict(one(true, ["present"])), verdict(one(false, ["present"])), undecided(one(true, [])),
-              undecided({ label: "MI", present: true }), summary([one(false, ["absent", "present"])])];
+              undecided({ label: "MI", present: true }), summary([one(false, ["absent", "present"])]),
+              summary([{ ...one(true, ["present"]), label: "NORM" }]), summary([one(true, ["present"])])];
     }""")
     assert said[0] == "Reported: 40\u00a0% likely (threshold 30\u00a0%)"
     assert said[1].startswith("Uncertain, not reported: ")
     assert said[2:4] == [True, False]
-    assert said[4].endswith("It cannot rule out: Sign of a heart attack, recent or old.")
+    assert said[4].endswith("disease. It cannot rule out: Sign of a heart attack, recent or old.")
+    assert said[5] == "The model reports: Normal ECG. That does not rule out disease."
+    assert said[6] == "The model reports: Sign of a heart attack, recent or old."
 
 
 def test_a_refusal_says_why_and_what_to_do(opened, sample):

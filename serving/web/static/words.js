@@ -30,7 +30,7 @@ export function summary(findings) {
   const names = (kept) => findings.filter(kept).map((finding) => name(finding.label)).join("; ");
   const present = names((finding) => finding.present);
   const open = names((finding) => !finding.present && undecided(finding));
-  return (present ? `The model reports: ${present}.`
-    : "The model reports none of the findings it knows. That does not rule out disease.")
-    + (open ? ` It cannot rule out: ${open}.` : "");
+  const ill = findings.some((finding) => finding.present && !calm(finding.label));
+  return [present ? `The model reports: ${present}.` : "The model reports none of the findings it knows.",
+    ill ? "" : "That does not rule out disease.", open ? `It cannot rule out: ${open}.` : ""].filter(Boolean).join(" ");
 }
