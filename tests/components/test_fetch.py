@@ -5,6 +5,7 @@ import hashlib
 import os
 import random
 import shutil
+import threading
 
 import boto3
 import pytest
@@ -124,14 +125,15 @@ def test_a_cut_line_loses_nothing_and_nothing_comes_twice(client, server, bucket
 def test_a_full_disk_loses_nothing(client, bucket, params, tmp_path, monkeypatch):
     data = random.Random(3).randbytes(2 << 20)
     put(client, bucket, a=data)
-    real, room = os.pwrite, [1_500_000]
+    real, room, one_at_a_time = os.pwrite, [1_500_000], threading.Lock()
 
     def pwrite(descriptor, view, at):
-        if not room[0]:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        taken = real(descriptor, view[:room[0]], at)
-        room[0] -= taken
-        return taken
+        with one_at_a_time:
+            if not room[0]:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            taken = real(descriptor, view[:room[0]], at)
+            room[0] -= taken
+            return taken
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", pwrite)
