@@ -17,6 +17,8 @@ from serving.torchserve import find
 
 HERE = "sqlite:///"
 SECONDS_TO_STOP = 30
+KERNELS = ".numba"
+"""Below the root of the runs."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ def containers(params: Params, *, data: Path, root: Path) -> Containers:
     threads = os.environ.get("OMP_NUM_THREADS", "1")
     return Containers(params, {target: known[reference] for target, reference in PLACEHOLDERS.items()},
                       {"mounts": mounts, "network_mode": "host", "user": f"{os.getuid()}:{os.getgid()}",
-                       "environment": {**environment, "HOME": "/tmp", "OMP_NUM_THREADS": threads}})
+                       # One compiles the kernels, the others find them.
+                       "environment": {**environment, "HOME": "/tmp", "OMP_NUM_THREADS": threads,
+                                       "NUMBA_CACHE_DIR": str(root / KERNELS)}})
 
 
 def run_container(client, image: str, command: list[str], volumes: dict, **options) -> int:
