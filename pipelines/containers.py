@@ -63,7 +63,8 @@ class Containers:
             used = bool((server := find(state, deploy)) and server.management.versions(deploy.name))
         finally:
             if used:
-                print(f"torchserve: goes on in container {container.name}; stop it with 'podman stop' or 'docker stop'")
+                print(f"torchserve: goes on in container {container.name}; end it with "
+                      f"'podman stop' or 'docker stop', --time {SECONDS_TO_STOP}")
             else:
                 container.stop(timeout=SECONDS_TO_STOP)
 
