@@ -125,8 +125,13 @@ def run_container(client, image: str, command: list[str], volumes: dict, **optio
     container = client.containers.create(image, command, volumes=volumes, **options)
     try:
         container.start()
+        rest = b""
         for piece in container.logs(stream=True, follow=True):
-            print(piece.decode(errors="replace"), end="")
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                print(line.decode(errors="replace"))
+        if rest:
+            print(rest.decode(errors="replace"))
         return container.wait()["StatusCode"]
     finally:
         container.remove(force=True)
