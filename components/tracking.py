@@ -25,6 +25,8 @@ def connect(tracking: TrackingParams):
         raise ValueError(f"tracking.uri: {tracking.uri!r} is no MLflow address; use sqlite:///FILE or http(s)://HOST")
     # Each small file would draw a bar of its own.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # An image has no git; MLflow's search for one would take ten lines to say so.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     import mlflow
 
     # Making the database narrates every table at INFO (set by the import); a user wants the step's own lines.

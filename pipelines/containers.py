@@ -17,6 +17,8 @@ from serving.torchserve import find
 
 HERE = "sqlite:///"
 SECONDS_TO_STOP = 30
+KERNELS = ".numba"
+"""Below the root of the runs."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Containers:
             used = bool((server := find(state, deploy)) and server.management.versions(deploy.name))
         finally:
             if used:
-                print(f"torchserve: goes on in container {container.name}; stop it with 'podman stop' or 'docker stop'")
+                print(f"torchserve: goes on in container {container.name}; end it with "
+                      f"'podman stop' or 'docker stop', --time {SECONDS_TO_STOP}")
             else:
                 container.stop(timeout=SECONDS_TO_STOP)
 
@@ -112,7 +115,9 @@ def containers(params: Params, *, data: Path, root: Path) -> Containers:
     threads = os.environ.get("OMP_NUM_THREADS", "1")
     return Containers(params, {target: known[reference] for target, reference in PLACEHOLDERS.items()},
                       {"mounts": mounts, "network_mode": "host", "user": f"{os.getuid()}:{os.getgid()}",
-                       "environment": {**environment, "HOME": "/tmp", "OMP_NUM_THREADS": threads}})
+                       # One compiles the kernels, the others find them.
+                       "environment": {**environment, "HOME": "/tmp", "OMP_NUM_THREADS": threads,
+                                       "NUMBA_CACHE_DIR": str(root / KERNELS)}})
 
 
 def run_container(client, image: str, command: list[str], volumes: dict, **options) -> int:
@@ -120,8 +125,13 @@ def run_container(client, image: str, command: list[str], volumes: dict, **optio
     container = client.containers.create(image, command, volumes=volumes, **options)
     try:
         container.start()
+        rest = b""
         for piece in container.logs(stream=True, follow=True):
-            print(piece.decode(errors="replace"), end="")
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                print(line.decode(errors="replace"))
+        if rest:
+            print(rest.decode(errors="replace"))
         return container.wait()["StatusCode"]
     finally:
         container.remove(force=True)
