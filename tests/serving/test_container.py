@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,14 +21,20 @@ ZOO = Path(__file__).parents[2] / "zoo" / "ptbxl"
 TOKEN = "a-token-of-the-operator"
 
 
-def started(tmp_path, port):
+@pytest.fixture
+def scratch():
+    """A folder of a short name: the paths of workers' sockets may have 107 letters."""
+    with tempfile.TemporaryDirectory(prefix="ecg-") as folder:
+        yield Path(folder)
+
+
+def started(tmp_path, scratch, port):
     """The command, listening on a port, with a temporary folder of its own."""
     (tmp_path / "token").write_text(TOKEN)
-    (tmp_path / "scratch").mkdir()
     return subprocess.Popen(
         [sys.executable, "-m", "serving.container", "--package", str(ZOO), "--token-file", str(tmp_path / "token"),
          "--host", "127.0.0.1", "--port", str(port), "--inside", str(free_ports(1)[0])], cwd=ZOO.parents[1],
-        env={**os.environ, "TMPDIR": str(tmp_path / "scratch")})
+        env={**os.environ, "TMPDIR": str(scratch)})
 
 
 def wait_until_ready(address, process):
@@ -43,9 +50,9 @@ def wait_until_ready(address, process):
 
 @pytest.mark.live
 @pytest.mark.slow
-def test_it_serves_the_reader_of_the_project_and_leaves_nothing_behind(tmp_path):
+def test_it_serves_the_reader_of_the_project_and_leaves_nothing_behind(tmp_path, scratch):
     port, = free_ports(1)
-    address, process = f"http://127.0.0.1:{port}", started(tmp_path, port)
+    address, process = f"http://127.0.0.1:{port}", started(tmp_path, scratch, port)
     try:
         wait_until_ready(address, process)
         family = psutil.Process(process.pid).children(recursive=True)
@@ -62,7 +69,7 @@ def test_it_serves_the_reader_of_the_project_and_leaves_nothing_behind(tmp_path)
             assert [reply.result().status_code for reply in under_way] == [200, 200]
         assert process.wait(timeout=60) == 0
         assert psutil.wait_procs(family, timeout=30)[1] == [], "TorchServe runs on"
-        assert list((tmp_path / "scratch").glob("vizecg-*")) == []
+        assert list(scratch.glob("vizecg-*")) == []
     finally:
         process.kill()
 
