@@ -18,6 +18,7 @@ class Clock:
         self.device, self.last, self.laps = device, time.perf_counter(), dict.fromkeys(PHASES, 0.0)
 
     def lap(self, phase: str) -> None:
+        """Add the seconds since the last call to a phase."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         now = time.perf_counter()
