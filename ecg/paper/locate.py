@@ -74,6 +74,8 @@ class Located:
     """Quarters of a turn, clockwise, by which the page lies in the picture: 0, 1, 2 or 3."""
     warnings: tuple[str, ...]
     """Short sentences on what is doubtful; empty where nothing is."""
+    quality: float | None = None
+    """0-1: how sure it is that this is an ECG, where a reader judged it (`model.refusal`)."""
 
 
 def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float,

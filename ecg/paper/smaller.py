@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ecg.paper.beside import beside
 from ecg.paper.raster import jit
 
 
@@ -20,7 +21,9 @@ def darkest_smaller(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         size: width and height, no larger than the picture's.
     """
     out = np.empty(size[::-1], np.uint8)
-    _average(image, *_spans(image.shape[0], size[1]), *_spans(image.shape[1], size[0]), out)
+    *rows, up = _spans(image.shape[0], size[1])
+    columns = _spans(image.shape[1], size[0])
+    beside(lambda part: _average(image, *(of[part] for of in rows), up, *columns, out[part]), len(out))
     return out
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from scipy import fft
 
+from ecg.paper.beside import beside
+
 TILE = 192
 """Pixels a side: more than eight 5 mm periods at the usual 4-5 px/mm."""
 ANGLE_STEP = 1.5
@@ -64,39 +66,43 @@ def tile_spectra(plane: np.ndarray) -> Spectra:
     tops, lefts = (np.linspace(0, side - part, int(np.ceil((side - part) / (_STRIDE * part))) + 1).astype(int)
                    for side, part in zip((height, width), size, strict=True))
     corners = np.array([(left, top) for top in tops for left in lefts])
-    tiles = np.empty((len(corners), *size), np.float32)
     window = np.hanning(size[0])[:, None] * np.hanning(size[1])
-    _cut(plane, local, corners, window.astype(np.float32), tiles)
-    spectrum = fft.rfft2(tiles, s=(TILE, TILE), overwrite_x=True)
-    power = np.empty(spectrum.shape, np.float32)
-    _power(spectrum, power)
-    np.log(power, out=power)
-    level = np.empty((len(power), RINGS), np.float32)
-    comb = np.empty((len(power), RINGS, ANGLES), np.float32)
-    for tile, one in enumerate(power):
-        _comb(cv2.remap(one, *_polar_maps(), cv2.INTER_LINEAR), _SHIFTS, _SHIFT_WEIGHTS, level[tile], comb[tile])
+    power = np.empty((len(corners), TILE, TILE // 2 + 1), np.float32)
+    level = np.empty((len(corners), RINGS), np.float32)
+    comb = np.empty((len(corners), RINGS, ANGLES), np.float32)
+    window, maps = window.astype(np.float32), _polar_maps()
+
+    def transform(part: slice) -> None:
+        # One at a time: a tile and its spectrum stay in the processor's cache.
+        tile, polar = np.empty(size, np.float32), np.empty((RINGS, ANGLES), np.float32)
+        for t in range(part.start, part.stop):
+            _cut(plane, local, *corners[t], window, tile)
+            _power(fft.rfft2(tile, s=(TILE, TILE), overwrite_x=True), power[t])
+            np.log(power[t], out=power[t])
+            _look_up(power[t].reshape(-1), *maps, polar)
+            _comb(polar, _SHIFTS, _SHIFT_WEIGHTS, level[t], comb[t])
+
+    beside(transform, len(corners))
     return Spectra(corners + np.array(size[::-1]) / 2, power, level, comb)
 
 
 @_fast
-def _cut(plane, local, corners, window, tiles):
-    """Fill the tiles, (T, h, w): high-passed, without a mean, ink held down, faded out towards the border."""
-    _, height, width = tiles.shape
-    for t in range(len(corners)):
-        left, top = corners[t]
-        tile, total, count = tiles[t], np.float32(0), np.float32(height * width)
-        for i in range(height):
-            here, around = plane[top + i, left:left + width], local[top + i, left:left + width]
-            row = tile[i]
-            for j in range(width):
-                row[j] = np.float32(here[j]) - np.float32(around[j])
-                total += row[j]
-        # At least a 3-fold overlap of the window's main lobe with the lowest peaks: their mean must be gone.
-        total = _clipped(tile, total / count, np.float32(np.inf))
-        for _ in range(2):
-            # Ink counts no more than a strong grid line.
-            total = _clipped(tile, np.float32(0), np.float32(2) * total / count)
-        _fade(tile, window)
+def _cut(plane, local, left, top, window, tile):
+    """Fill a tile, (h, w): high-passed, without a mean, ink held down, faded out towards the border."""
+    height, width = tile.shape
+    total, count = np.float32(0), np.float32(height * width)
+    for i in range(height):
+        here, around = plane[top + i, left:left + width], local[top + i, left:left + width]
+        row = tile[i]
+        for j in range(width):
+            row[j] = np.float32(here[j]) - np.float32(around[j])
+            total += row[j]
+    # At least a 3-fold overlap of the window's main lobe with the lowest peaks: their mean must be gone.
+    total = _clipped(tile, total / count, np.float32(np.inf))
+    for _ in range(2):
+        # Ink counts no more than a strong grid line.
+        total = _clipped(tile, np.float32(0), np.float32(2) * total / count)
+    _fade(tile, window)
 
 
 @_fast
@@ -125,19 +131,33 @@ def _fade(tile, window):
 @_fast
 def _power(spectrum, power):
     """Fill in the squares, frequency 0 in row TILE // 2."""
-    for t in range(len(spectrum)):
-        for i in range(TILE):
-            row, source = power[t, (i + TILE // 2) % TILE], spectrum[t, i]
-            for j in range(len(row)):
-                row[j] = source[j].real * source[j].real + source[j].imag * source[j].imag + np.float32(1e-3)
+    for i in range(TILE):
+        row, source = power[(i + TILE // 2) % TILE], spectrum[i]
+        for j in range(len(row)):
+            row[j] = source[j].real * source[j].real + source[j].imag * source[j].imag + np.float32(1e-3)
 
 
 @lru_cache(maxsize=1)
 def _polar_maps() -> tuple[np.ndarray, np.ndarray]:
+    """Return where each place of a map lies in a tile's power: the bin up and left of it, and the shares beyond."""
     frequency = LOWEST * np.exp(LOG_STEP * np.arange(RINGS))[:, None] * TILE
     angle = np.deg2rad(-90 + ANGLE_STEP * np.arange(ANGLES))[None]
-    return cv2.convertMaps((frequency * np.cos(angle)).astype(np.float32),
-                           (frequency * np.sin(angle) + TILE // 2).astype(np.float32), cv2.CV_16SC2)
+    # To a 32nd of a bin, as OpenCV would, so that pages are found as they were with it.
+    x, y = (np.rint(32 * at) / 32 for at in (frequency * np.cos(angle), frequency * np.sin(angle) + TILE // 2))
+    left, top = np.floor(x), np.floor(y)
+    return (top * (TILE // 2 + 1) + left).astype(np.int32), np.stack([x - left, y - top], axis=-1).astype(np.float32)
+
+
+@_fast
+def _look_up(power, place, share, polar):
+    """Fill in a tile's polar map, bilinear."""
+    for i in range(RINGS):
+        for j in range(ANGLES):
+            at, right, down = place[i, j], share[i, j, 0], share[i, j, 1]
+            below = at + TILE // 2 + 1
+            upper = power[at] + right * (power[at + 1] - power[at])
+            lower = power[below] + right * (power[below + 1] - power[below])
+            polar[i, j] = upper + down * (lower - upper)
 
 
 @_fast

@@ -1,0 +1,32 @@
+"""Parts of a work beside each other."""
+
+import numpy as np
+import pytest
+
+from ecg.paper import beside as module
+from ecg.paper.beside import beside
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 100])
+@pytest.mark.parametrize("cores", [1, 2, 3, 64])
+def test_every_piece_is_done_once(monkeypatch, count, cores):
+    monkeypatch.setattr(module, "cores", lambda: cores)
+    done = np.zeros(count, int)
+
+    def work(part: slice) -> None:
+        done[part] += 1
+
+    beside(work, count)
+    assert (done == 1).all()
+
+
+@pytest.mark.parametrize("bad", [0, 5, 9])
+def test_what_a_part_raises_is_raised(monkeypatch, bad):
+    monkeypatch.setattr(module, "cores", lambda: 3)
+
+    def work(part: slice) -> None:
+        if part.start <= bad < part.stop:
+            raise ValueError(f"piece {bad}")
+
+    with pytest.raises(ValueError, match=f"piece {bad}"):
+        beside(work, 10)
