@@ -1,7 +1,7 @@
 """The reading path, the only one: a page image in, findings out. `file_reading` brings files of several pages to it."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,9 +76,9 @@ class PageReading:
         """
         located = to_canonical(image, height=self.page.height, width=self.page.width, px_per_mm=self.page.px_per_mm,
                                page_layout=layout(self.page.layout))
-        if self.refusal is not None:
-            self.refusal.check(located.image, self.page)
-        return located
+        if self.refusal is None:
+            return located
+        return replace(located, quality=self.refusal.check(located.image, self.page))
 
     def explain(self, data: bytes, label: str | None = None) -> tuple[Explanation, np.ndarray]:
         """Say which part of a page spoke for a finding.
@@ -143,8 +143,8 @@ class PageReading:
             findings.append({"label": label, "probability": round(value, DECIMALS), "threshold": threshold,
                              "present": value >= threshold})
         page = describe(located)
-        if self.refusal is not None:
-            page["quality"] = round(self.refusal.check(located.image, self.page), DECIMALS)
+        if located.quality is not None:
+            page["quality"] = round(located.quality, DECIMALS)
         if self.certainty is not None:
             self._add_certainty(findings, probabilities_c)
         known = ("name", "digest", "checkpoint_digest", "data_digest", "git_commit", "gate")
