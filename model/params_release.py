@@ -95,7 +95,7 @@ class DeployParams:
     """Folder of the server: keys, configuration, model store, logs; empty: `torchserve` beside the deployment."""
     token_minutes: float = 60.0
     """How long the server's keys are good for; ours are renewed by themselves."""
-    workers: int = 1
+    workers: int = 2
     batch_size: int = 4
     max_batch_delay_ms: int = 1
     """Longest wait for a fuller batch; a page that comes alone waits all of it (docs/deploy.md: Measured)."""

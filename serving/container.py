@@ -66,7 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
                         help="holds the token that callers must bring, 16 characters or more")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen at (0.0.0.0: all of the container's)")
     parser.add_argument("--port", type=int, default=8080, metavar="N", help="port to listen at (8080)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that read (1)")
+    parser.add_argument("--workers", type=int, default=DeployParams().workers, metavar="N",
+                        help="processes that read (%(default)s)")
     parser.add_argument("--inside", type=int, default=18080, metavar="N",
                         help="first of three ports for TorchServe itself, on loopback (18080)")
     options = parser.parse_args(arguments)

@@ -37,13 +37,12 @@ class Management:
 
     def ready(self, name: str, version: str) -> bool:
         """Whether a version has a worker that answers."""
-        described = self._call("GET", f"models/{name}/{version}", what=f"describe {name} {version}")[0]
-        return any(worker["status"] == "READY" for worker in described["workers"])
+        return bool(self.workers(name, version))
 
     def workers(self, name: str, version: str) -> list[int]:
-        """Return the process numbers of a version's workers."""
+        """Return the process numbers of a version's workers that answer."""
         described = self._call("GET", f"models/{name}/{version}", what=f"describe {name} {version}")[0]
-        return [worker["pid"] for worker in described["workers"]]
+        return [worker["pid"] for worker in described["workers"] if worker["status"] == "READY"]
 
     def register(self, archive: str, name: str, *, workers: int, batch_size: int, max_batch_delay_ms: int,
                  startup_timeout_s: int, response_timeout_s: int) -> None:

