@@ -2,8 +2,9 @@
 
 `python -m benchmarks.serve --checkpoint C --package P` sends a 2200 x 1700 PNG page, one at a time and then sixteen at
 once, to both, and times the same work in a process of its own, without a server. The plain server is what people write
-first: one file, one `def` route, the eager model, a page at a time; it uses the same code to find the page, so that
-what differs is the serving. `--minutes 10` goes on with 32 clients at ours alone: failures, growth of the worker's
+first: one file, one `def` route, the eager model, a page at a time; it uses the same code to find the page, and the
+same settings of the C library and OpenCV, so that what differs is the serving. Ours alone and the process without a
+server take turns. `--minutes 10` goes on with 32 clients at ours alone: failures, growth of the worker's
 memory. At the end a worker is killed under load: what that costs, and how long until it is back.
 """
 
@@ -29,9 +30,12 @@ from components.registry import STEPS
 from model.params import DeployParams
 from model.reading import PageReading
 from serving.keys import bearer, fresh_key
+from serving.torchserve import WORKERS_ENVIRONMENT
 
 SIZE = (2200, 1700)
 AT_ONCE, SOAKING = 16, 32
+WARMING, SCRAP = 500, b"no page" * 20_000
+"""Java is slow at first: so many requests, refused at once, come before one is timed."""
 NAME = DeployParams().name
 
 
@@ -84,15 +88,15 @@ def plain_server(checkpoint: Path, package: Path):
         process.wait(30)
 
 
-def send(session: requests.Session, place: str, page: bytes, headers: dict) -> float:
+def send(session: requests.Session, place: str, page: bytes, headers: dict, *, status: int = 200) -> float:
     """Send a page; returns the seconds until its answer was there.
 
     Raises:
-        RuntimeError: anything but 200.
+        RuntimeError: another status than the one expected.
     """
     started = time.perf_counter()
     reply = session.post(place, data=page, timeout=120, headers={"Content-Type": "application/octet-stream", **headers})
-    if reply.status_code != 200:
+    if reply.status_code != status:
         raise RuntimeError(f"HTTP {reply.status_code}: {reply.text[:200]}")
     return time.perf_counter() - started
 
@@ -119,16 +123,26 @@ def together(place: str, page: bytes, headers: dict, count: int, clients: int) -
         return count / (time.perf_counter() - started)
 
 
-def in_process(package: Path, page: bytes, count: int) -> np.ndarray:
-    """Read pages in this process, as the handler does: ms each."""
+def beside_in_process(package: Path, place: str, page: bytes, headers: dict, *, count: int,
+                      threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """Send a page and read it in this process, as the handler does, by turns: ms each of both.
+
+    By turns, because a machine's speed changes more from minute to minute than the server adds.
+    """
+    import torch
+
     from model.file_reading import FileReading
 
-    reading, took = FileReading.open(package), []
+    torch.set_num_threads(threads)
+    reading, session = FileReading.open(package), requests.Session()
+    for _ in range(WARMING):
+        send(session, place, SCRAP, headers, status=422)
+    took = []
     for _ in range(count + 2):
-        started = time.perf_counter()
+        served, started = send(session, place, page, headers), time.perf_counter()
         reading.read(page)
-        took.append(time.perf_counter() - started)
-    return np.array(took[2:]) * 1000
+        took.append((served, time.perf_counter() - started))
+    return tuple(np.array(took[2:]).T * 1000)
 
 
 def soak(server, page: bytes, *, seconds: float, clients: int) -> dict:
@@ -171,8 +185,8 @@ def _workers(server) -> list[int]:
 
 
 def recovery(server, page: bytes, clients: int) -> tuple[float, int]:
-    """Kill a worker while clients wait: seconds until the next answer, and how many requests failed."""
-    place, failed = f"{server.inference}/predictions/{NAME}", []
+    """Kill a worker while clients wait: seconds until as many are ready again, and how many requests failed."""
+    place, failed, before = f"{server.inference}/predictions/{NAME}", [], _workers(server)
 
     def client(_) -> None:
         try:
@@ -183,26 +197,24 @@ def recovery(server, page: bytes, clients: int) -> tuple[float, int]:
     with ThreadPoolExecutor(clients) as pool:
         waiting = [pool.submit(client, n) for n in range(clients)]
         time.sleep(0.2)
-        psutil.Process(_workers(server)[0]).kill()
+        psutil.Process(before[0]).kill()
         killed = time.perf_counter()
         for each in waiting:
             each.result()
-    while True:
-        try:
-            send(requests.Session(), place, page, bearer(fresh_key(server.key_file, "inference")))
-            return time.perf_counter() - killed, len(failed)
-        except RuntimeError:
+        while before[0] in (now := _workers(server)) or len(now) < len(before):
             time.sleep(0.1)
+    return time.perf_counter() - killed, len(failed)
 
 
 def measure(options: argparse.Namespace) -> None:
     """Measure both servers and print the table."""
     page, rows = page_of(options.package), {}
-    inside = in_process(options.package, page, options.count)
     how = {"workers": options.workers, "batch_size": options.batch, "max_batch_delay_ms": options.delay}
     with server_of(options.package, **how) as server:
         place, key = f"{server.inference}/predictions/{NAME}", bearer(fresh_key(server.key_file, "inference"))
-        rows["ours"] = alone(place, page, key, options.count), together(place, page, key, options.count, AT_ONCE)
+        served, inside = beside_in_process(options.package, place, page, key, count=options.count,
+                                           threads=max(1, (os.cpu_count() or 1) // options.workers))
+        rows["ours"] = served, together(place, page, key, options.count, AT_ONCE)
         print(f"ours: {how}: p50 {np.median(rows['ours'][0]):.1f} ms, {rows['ours'][1]:.2f} pages/s", flush=True)
         with plain_server(options.checkpoint, options.package) as plain:
             rows["plain"] = alone(plain, page, {}, options.count), together(plain, page, {}, options.count, AT_ONCE)
@@ -212,15 +224,16 @@ def measure(options: argparse.Namespace) -> None:
         for name, (took, rate) in rows.items():
             print(f"{name:12}{np.median(took):9.1f}{np.percentile(took, 99):9.1f}{rate:16.2f}")
         print(f"{'in process':12}{np.median(inside):9.1f}{np.percentile(inside, 99):9.1f}")
-        print(f"overhead of the server: {np.median(rows['ours'][0]) - np.median(inside):.1f} ms at the median; "
+        print(f"overhead of the server: {np.median(served - inside):.1f} ms at the median; "
               f"throughput {rows['ours'][1] / rows['plain'][1]:.2f} times the plain server's")
         if options.minutes:
             seen = soak(server, page, seconds=options.minutes * 60, clients=SOAKING)
             print(f"soak, {options.minutes:g} min at {SOAKING}: {seen['requests']} requests, {seen['failures']} failed "
                   f"{seen['reasons'] or ''}, worker {seen['before_mb']:.0f} -> {seen['after_mb']:.0f} MB "
                   f"({seen['after_mb'] / seen['before_mb'] - 1:+.1%})")
-        took, lost = recovery(server, page, 4)
-        print(f"a killed worker: {lost} of 4 waiting requests failed, the next answer after {took:.1f} s")
+        took, lost = recovery(server, page, 2 * options.workers)
+        print(f"one of {options.workers} workers killed: {lost} of {2 * options.workers} waiting requests failed, it "
+              f"is back after {took:.1f} s")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -241,8 +254,12 @@ def main(arguments: list[str] | None = None) -> None:
 
         uvicorn.run(plain_app(options.checkpoint, options.package), host="127.0.0.1", port=options.plain,
                     log_level="warning")
-    else:
+    elif WORKERS_ENVIRONMENT.items() <= os.environ.items():
         measure(options)
+    else:
+        # The C library reads these when a process starts: all that is compared has the same.
+        command = [sys.executable, "-m", "benchmarks.serve", *(sys.argv[1:] if arguments is None else arguments)]
+        raise SystemExit(subprocess.call(command, env={**os.environ, **WORKERS_ENVIRONMENT}))
 
 
 if __name__ == "__main__":
