@@ -1,22 +1,17 @@
 """The tasks in containers of this machine: the same images as on a cluster, over Docker's or podman's socket."""
 
-import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from components.deploy.contained import contained
 from components.images import PLACEHOLDERS
 from model.params import Params
-from model.typed import as_dict
 from pipelines.machines import KEYS
-from serving.keep import READY
-from serving.torchserve import find
 
 HERE = "sqlite:///"
-SECONDS_TO_STOP = 30
 KERNELS = ".numba"
 """Below the root of the runs."""
 
@@ -41,46 +36,9 @@ class Containers:
         with self.server(), _followed():
             yield
 
-    @contextmanager
-    def server(self) -> Iterator[None]:
-        """Have TorchServe answer in a container of its own, where it does not yet, for the task that deploys.
-
-        It goes on afterwards, unless nothing was loaded into it.
-
-        Raises:
-            ValueError: another server has the port.
-            RuntimeError: it does not come up.
-        """
-        deploy = self.params.deploy
-        state = Path(deploy.state)
-        if find(state, deploy):
-            yield
-            return
-        container = self._start_server(state)
-        used = False
-        try:
-            yield
-            used = bool((server := find(state, deploy)) and server.management.versions(deploy.name))
-        finally:
-            if used:
-                print(f"torchserve: goes on in container {container.name}; end it with "
-                      f"'podman stop' or 'docker stop', --time {SECONDS_TO_STOP}")
-            else:
-                container.stop(timeout=SECONDS_TO_STOP)
-
-    def _start_server(self, state: Path):
-        deploy = self.params.deploy
-        command = ["python", "-m", "serving.keep", str(state), json.dumps(as_dict(deploy))]
-        from docker.errors import APIError
-
-        container = _engine().containers.run(
-            self.images["serve"], command, name=f"vizecg-torchserve-{urlsplit(deploy.inference).port}", detach=True,
-            auto_remove=True, **self.options)
-        with suppress(APIError):  # it has ended already
-            for line in container.logs(stream=True):
-                if line.decode(errors="replace").strip() == READY:
-                    return container
-        raise RuntimeError(f"run --docker: TorchServe does not come up; see {state / 'logs'}")
+    def server(self) -> AbstractContextManager[None]:
+        """Have TorchServe answer for the task that deploys; see `contained`."""
+        return contained(_engine(), self.images["serve"], self.params.deploy, self.options)
 
 
 def containers(params: Params, *, data: Path, root: Path) -> Containers:
