@@ -14,38 +14,47 @@ FROM ${BASE} AS tools
 ENV UV_NATIVE_TLS=1 UV_NO_CACHE=1 UV_PYTHON=/opt/venv/bin/python
 RUN python3 -m venv /opt/tools && /opt/tools/bin/pip install --quiet --no-cache-dir uv==0.13.9 \
     && python3 -m venv --without-pip /opt/venv
+# Nobody may write into an image: without its bytecode every container would compile torch and mlflow anew, which takes
+# longer than to start. Templates among the packages are no Python and are passed over.
+RUN printf '%s\n' '#!/bin/sh' 'python3 -m compileall -qq -j 0 -x "/tests?/" --invalidation-mode unchecked-hash "$@" || true' \
+        >/usr/local/bin/bytecode && chmod +x /usr/local/bin/bytecode
 COPY requirements.txt pyproject.toml /src/
 
 # torch from TORCH_INDEX: the CPU's build, a tenth of the size of the one for CUDA.
 FROM tools AS env-cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN /opt/tools/bin/uv pip install --quiet --index ${TORCH_INDEX} --index-strategy unsafe-best-match \
-        --constraint /src/requirements.txt --requirements /src/pyproject.toml --extra cluster
+        --constraint /src/requirements.txt --requirements /src/pyproject.toml --extra cluster \
+    && bytecode /opt/venv/lib
 
 # torch with CUDA, as the package index has it for Linux.
 FROM tools AS env-cuda
 RUN /opt/tools/bin/uv pip install --quiet --constraint /src/requirements.txt --requirements /src/pyproject.toml \
-        --extra cluster
+        --extra cluster \
+    && bytecode /opt/venv/lib
 
 # What an image has beyond those goes into a layer of its own: the files that came after a mark.
 FROM env-cpu AS more-data
 RUN touch /opt/mark && sleep 1 \
     && /opt/tools/bin/uv pip install --quiet --constraint /src/requirements.txt --requirements /src/pyproject.toml \
         --extra cluster --extra data \
-    && mkdir /opt/more && cd /opt/venv && find . -cnewer /opt/mark ! -type d -print0 | xargs -0 cp -a --parents -t /opt/more
+    && mkdir /opt/more && cd /opt/venv && find . -cnewer /opt/mark ! -type d -print0 | xargs -0 cp -a --parents -t /opt/more \
+    && bytecode -s /opt/more -p /opt/venv /opt/more/lib
 
 FROM env-cpu AS more-serve
 RUN touch /opt/mark && sleep 1 \
     && /opt/tools/bin/uv pip install --quiet --constraint /src/requirements.txt --requirements /src/pyproject.toml \
         --extra cluster --extra serve \
-    && mkdir /opt/more && cd /opt/venv && find . -cnewer /opt/mark ! -type d -print0 | xargs -0 cp -a --parents -t /opt/more
+    && mkdir /opt/more && cd /opt/venv && find . -cnewer /opt/mark ! -type d -print0 | xargs -0 cp -a --parents -t /opt/more \
+    && bytecode -s /opt/more -p /opt/venv /opt/more/lib
 
 # Archives for TorchServe are made in the train image too.
 FROM env-${TRAIN_TORCH} AS more-train
 RUN touch /opt/mark && sleep 1 \
     && /opt/tools/bin/uv pip install --quiet --constraint /src/requirements.txt --requirements /src/pyproject.toml \
         --extra cluster --extra serve --extra data \
-    && mkdir /opt/more && cd /opt/venv && find . -cnewer /opt/mark ! -type d -print0 | xargs -0 cp -a --parents -t /opt/more
+    && mkdir /opt/more && cd /opt/venv && find . -cnewer /opt/mark ! -type d -print0 | xargs -0 cp -a --parents -t /opt/more \
+    && bytecode -s /opt/more -p /opt/venv /opt/more/lib
 
 # --- what is shipped: an environment and our code, both owned by root and not writable -----------------
 FROM ${BASE} AS base
@@ -74,6 +83,7 @@ COPY serving /app/serving
 COPY components /app/components
 COPY recipes /app/recipes
 COPY tools/sbom.py /app/tools/sbom.py
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /app
 
 # What a commit changes comes last, so that nodes which have an older release pull our code alone.
 FROM cpu AS data

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from components.progress import track
+from components.progress import say, track
 from ecg.files import write_whole
 from ecg.paper.files import ENDINGS
 from ecg.paper.limits import check_bytes
@@ -43,17 +43,31 @@ def run(*, page_paths: list[Path], package: Path | None = None, endpoint: str | 
             refused; a file could not be written.
         Unavailable: the server does not answer.
     """
-    from components.predict_files import take_pictures, write_csv, write_html
+    from components.predict_files import take_pictures
 
     files = image_files(page_paths)
     for out in filter(None, (json_out, csv_out, html_out, fhir_out)):
         _check_place(out)
     read = reader(package, endpoint, token, key_file)
     results, pictures = [], []
-    for file in track(files, total=len(files), label="predict"):
-        results.append(_attempt(read, file, explain=html_out is not None))
-        pictures.append(take_pictures(results[-1]))
-        print("\n".join(table(results[-1])))
+    try:
+        for file in track(files, total=len(files), label="predict"):
+            results.append(_attempt(read, file, explain=html_out is not None))
+            pictures.append(take_pictures(results[-1]))
+            print("\n".join(table(results[-1])))
+    finally:
+        # A server that goes away, or Ctrl-C, does not take back what was read before.
+        if results:
+            _write(results, pictures, json_out=json_out, csv_out=csv_out, html_out=html_out, fhir_out=fhir_out)
+        if len(results) < len(files):
+            say(f"predict: {len(results)} of {len(files)} files were read")
+    return results
+
+
+def _write(results: list[dict], pictures: list[dict], *, json_out: Path | None, csv_out: Path | None,
+           html_out: Path | None, fhir_out: Path | None) -> None:
+    from components.predict_files import write_csv, write_html
+
     if json_out:
         write_whole(json_out, json.dumps(results, indent=1) + "\n")
     if csv_out:
@@ -62,7 +76,6 @@ def run(*, page_paths: list[Path], package: Path | None = None, endpoint: str | 
         write_html(html_out, results, pictures)
     if fhir_out:
         write_whole(fhir_out, json.dumps(_bundle(results), indent=1) + "\n")
-    return results
 
 
 def read_pages(folder: Path, package: Path) -> list[dict]:

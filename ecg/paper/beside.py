@@ -3,13 +3,16 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import parent_process
 
 _MOST = 4
 """Parts: more bring less each, and other pages may want the cores too."""
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return how many cores there are for this process: one where it is of a pool, whose others have the rest."""
+    if parent_process() is not None:
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -138,3 +138,15 @@ def test_a_refused_token_ends_the_command_at_the_first_page(folder):
             ValueError, match="token is not accepted"):
         run(page_paths=[folder], endpoint=server.address, token="wrong")
     assert len(server.requests) == 2
+
+
+def test_what_was_read_is_written_when_the_server_goes_away(packaged, folder, tmp_path, capsys):
+    answer = run(page_paths=[folder / "a.png"], package=packaged.package)[0]
+    del answer["file"]
+    with answering([(200, answer), (400, {"type": "InvalidKeyException"})]) as server, pytest.raises(
+            ValueError, match="token is not accepted"):
+        run(page_paths=[folder / "a.png"] * 3, endpoint=server.address, token="short-lived",
+            json_out=tmp_path / "a.json", csv_out=tmp_path / "a.csv")
+    kept, = json.loads((tmp_path / "a.json").read_text())
+    assert kept["findings"] == answer["findings"] and len((tmp_path / "a.csv").read_text().splitlines()) > 1
+    assert "1 of 3 files were read" in capsys.readouterr().err

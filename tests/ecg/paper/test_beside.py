@@ -1,5 +1,9 @@
 """Parts of a work beside each other."""
 
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import numpy as np
 import pytest
 
@@ -30,3 +34,9 @@ def test_what_a_part_raises_is_raised(monkeypatch, bad):
 
     with pytest.raises(ValueError, match=f"piece {bad}"):
         beside(work, 10)
+
+
+def test_a_process_of_a_pool_uses_one_core():
+    with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
+        assert pool.submit(module.cores).result() == 1
+    assert module.cores() == len(os.sched_getaffinity(0))
