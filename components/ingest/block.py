@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ecg.cores import cores
 from ecg.leads import LEADS
 from ecg.quality import LIMIT_MV, NO_SIGNAL, fault, notes
 from ecg.records import MICROVOLTS_PER_MILLIVOLT, BadRecord
@@ -131,5 +132,4 @@ def uncollected() -> Iterator[None]:
 
 def workers_for(blocks: int, wanted: int) -> int:
     """Return how many processes read so many blocks; `wanted` 0 is one for each core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return (wanted or cores) if blocks >= FEWEST_BLOCKS else 1
+    return (wanted or cores()) if blocks >= FEWEST_BLOCKS else 1

@@ -1,6 +1,5 @@
 """Parts of a work beside each other."""
 
-import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -36,7 +35,15 @@ def test_what_a_part_raises_is_raised(monkeypatch, bad):
         beside(work, 10)
 
 
-def test_a_process_of_a_pool_uses_one_core():
+def parts_of_four() -> int:
+    """Into how many parts four pieces are cut, were there three cores."""
+    module.cores, parts = lambda: 3, []
+    beside(parts.append, 4)
+    return len(parts)
+
+
+def test_a_process_of_a_pool_works_alone(monkeypatch):
+    monkeypatch.setattr(module, "cores", module.cores)
+    assert parts_of_four() == 3
     with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
-        assert pool.submit(module.cores).result() == 1
-    assert module.cores() == len(os.sched_getaffinity(0))
+        assert pool.submit(parts_of_four).result() == 1
