@@ -123,12 +123,15 @@ def engine():
 INSIDE = """
 import importlib.util, json, os, shutil, sys
 from pathlib import Path
-import components.cli
+import components.cli, torch
+specs = [module.__spec__ for module in list(sys.modules.values()) if getattr(module, "__spec__", None)]
+ours = [spec for spec in specs if str(spec.origin).startswith(("/app/", "/opt/venv/")) and spec.origin.endswith(".py")]
 tools = [name for name in ("gcc", "cc", "make", "pip", "uv", "git") if shutil.which(name)]
 tools += [name for name in ("pip", "ensurepip") if importlib.util.find_spec(name)]
 listed = json.loads(Path("/app/sbom.cdx.json").read_text())["components"]
 sbom = {each["name"].lower(): each["version"] for each in listed}
-print(json.dumps({"uid": os.getuid(), "tools": tools, "numpy": sbom.get("numpy"),
+print(json.dumps({"uid": os.getuid(), "tools": tools, "numpy": sbom.get("numpy"), "modules": len(ours),
+                  "not compiled": [spec.name for spec in ours if not os.path.exists(spec.cached)],
                   "writable": [p for p in ("/app", "/opt/venv", "/usr", sys.prefix) if os.access(p, os.W_OK)]}))
 """
 
@@ -144,6 +147,7 @@ def test_a_built_image_is_nobodys_on_a_root_that_cannot_be_written(engine, targe
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["numpy"] == "2.4.6" and said["uid"] == 10001
     assert said["writable"] == [] and said["tools"] == []
+    assert said["modules"] > 500 and said["not compiled"] == []
 
 
 def test_a_built_image_says_its_commit(engine):
