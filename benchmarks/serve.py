@@ -36,6 +36,7 @@ SIZE = (2200, 1700)
 AT_ONCE, SOAKING = 16, 32
 WARMING, SCRAP = 500, b"no page" * 20_000
 """Java is slow at first: so many requests, refused at once, come before one is timed."""
+LONGEST_RETURN_S = 300
 NAME = DeployParams().name
 
 
@@ -185,7 +186,11 @@ def _workers(server) -> list[int]:
 
 
 def recovery(server, page: bytes, clients: int) -> tuple[float, int]:
-    """Kill a worker while clients wait: seconds until as many are ready again, and how many requests failed."""
+    """Kill a worker while clients wait: seconds until as many are ready again, and how many requests failed.
+
+    Raises:
+        RuntimeError: it does not come back.
+    """
     place, failed, before = f"{server.inference}/predictions/{NAME}", [], _workers(server)
 
     def client(_) -> None:
@@ -202,6 +207,8 @@ def recovery(server, page: bytes, clients: int) -> tuple[float, int]:
         for each in waiting:
             each.result()
         while before[0] in (now := _workers(server)) or len(now) < len(before):
+            if time.perf_counter() - killed > LONGEST_RETURN_S:
+                raise RuntimeError(f"the killed worker is not back after {LONGEST_RETURN_S} s")
             time.sleep(0.1)
     return time.perf_counter() - killed, len(failed)
 
