@@ -1,6 +1,7 @@
 """export: a package for other runtimes, ONNX and 8-bit ONNX, each compared with the packaged program."""
 
 import json
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ecg.pages import PageSet
 from model.export import load_reader, worst_difference
 from model.package import check_package
 from model.runtimes import OnnxReader, measure_loss, write_int8, write_onnx
+from serving.archive import with_archive
 
 PARITY = 1e-4
 """Largest difference of a probability between ONNX and the packaged program."""
@@ -43,7 +45,10 @@ def run(*, package: Path, pages: Path, onnx: Path, int8: Path | None = None, lim
     Raises:
         ValueError: the package is damaged, the pages are not its model's, or the ONNX differs by more than `PARITY`.
     """
-    meta, page_set = check_package(package), PageSet.open(pages)
+    with tempfile.TemporaryDirectory() as scratch:
+        # What comes with the project has no archive for TorchServe, and needs none here.
+        meta = check_package(with_archive(package, Path(scratch, "package")))
+    page_set = PageSet.open(pages)
     if dict(page_set.page) != dict(meta["page"]) or list(page_set.label_names) != list(meta["label_names"]):
         raise ValueError(f"{pages}/pages.json: page or label_names are not the package's; give the pages that it was "
                          "evaluated on")

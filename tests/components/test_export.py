@@ -48,3 +48,10 @@ def test_other_pages_and_a_damaged_package_are_refused(copied, tmp_path, capsys)
     assert main(arguments) == 2 and "not the package's" in capsys.readouterr().err
     (copied.package / "model.pt2").write_bytes(b"x")
     assert main(arguments) == 2 and not (tmp_path / "m").exists()
+
+
+def test_a_package_without_its_archive_can_be_exported(copied, tmp_path):
+    archive, = copied.package.glob("*.mar")
+    archive.unlink()
+    assert run(package=copied.package, pages=copied.pages, onnx=tmp_path / "m.onnx").parity <= PARITY
+    assert (tmp_path / "m.onnx").is_file() and not list(copied.package.glob("*.mar"))
