@@ -113,7 +113,7 @@ class PageSource:
             batch = self.draw(chunk, epoch=epoch, renderers=renderers)
             return Batch(*(None if x is None else x.pin_memory() for x in batch)) if pinned else batch
 
-        return _ahead(chunks, drawn, workers)
+        return ahead(chunks, drawn, workers)
 
     def draw(self, positions: np.ndarray, *, epoch: int, renderers: tuple[Renderer, ...]) -> Batch:
         """Draw the samples at `positions` (into `rows`) as they look in `epoch`, each by one of the renderers."""
@@ -208,7 +208,7 @@ def page_scale(epoch: int, *, epochs: int, start: float, full_from: float) -> fl
     return 1.0 if epoch >= full else start + (1 - start) * epoch / full
 
 
-def _ahead(items: list, work, workers: int) -> Iterator:
+def ahead(items: list, work, workers: int) -> Iterator:
     """Map `work` over `items` in order, `workers` threads computing at most two items each ahead."""
     if workers == 0:
         yield from map(work, items)

@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.baselines import Network
 from model.clock import PHASES, Clock, Profile, gpu_memory
-from model.data import PageSource, page_scale
+from model.data import PageSource, ahead, page_scale
 from model.distributed import PREEMPTED, World, synced
 from model.inference import predict_batches
 from model.metrics import auroc
@@ -70,6 +70,8 @@ class Trainer:
         torch.manual_seed(seed + 1_000_003 * world.rank)
         if params.deterministic:
             torch.use_deterministic_algorithms(True)
+        # Every batch has the same shape: cuDNN may try its kernels once and keep the fastest.
+        torch.backends.cudnn.benchmark = not params.deterministic
         self.device = world.device
         self.task = DistillationTask(synced(net, world), params).to(self.device, memory_format=torch.channels_last)
         self.wrapped = self._wrapped()
@@ -249,9 +251,11 @@ class Trainer:
         renderers = self.validate.renderers()
         mine = np.arange(len(self.validate))[self.world.share(len(self.validate))]
         chunks = np.array_split(mine, max(1, len(mine) // 64)) if len(mine) else []
-        read = predict_batches(
-            self.shipped(), (self.validate.draw(chunk, epoch=0, renderers=renderers) for chunk in chunks),
-            device=self.device) if len(mine) else np.empty((0, self.validate.targets.shape[1]), np.float32)
+        read = np.empty((0, self.validate.targets.shape[1]), np.float32)
+        if len(mine):
+            drawn = ahead(chunks, lambda chunk: self.validate.draw(chunk, epoch=0, renderers=renderers),
+                          self.params.workers)
+            read = predict_batches(self.shipped(), drawn, device=self.device)
         probabilities = np.concatenate(self.world.gather(read))
         scores = [auroc(self.validate.targets[:, c], probabilities[:, c]) for c in range(probabilities.shape[1])]
         return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")

@@ -70,26 +70,49 @@ class LeadPositions(nn.Module):
 
 
 class Stream(nn.Module):
-    """Backbone, projection to tokens with positions, and SMAM."""
+    """Backbone, projection to tokens with positions, and SMAM.
 
-    def __init__(self, backbone: nn.Module, channels: int, params: ModelParams, page: PageParams | None = None):
+    With `model.smam_place` at the third stage SMAM looks at that stage's features, before the last stage.
+    """
+
+    def __init__(self, backbone: nn.Module, widths: tuple[int, ...], depths: tuple[int, ...], params: ModelParams,
+                 page: PageParams | None = None):
         super().__init__()
         self.leads = LeadPositions(page, params.token_dim) if page else None
         self.backbone = backbone
-        self.project = nn.Linear(channels, params.token_dim)
+        self.project = nn.Linear(widths[-1], params.token_dim)
+        early = params.smam_place == "third_stage"
+        self.last = depths[-1] if early else 0
         self.smam = nn.Sequential(*(
-            SelfModalityAttention(params.token_dim, heads=params.heads, dropout=params.dropout)
+            SelfModalityAttention(widths[2] if early else params.token_dim, heads=params.heads, dropout=params.dropout)
             for _ in range(params.attention_depth if params.smam else 0)))
 
     def forward(self, x: Tensor) -> Tokens:
         """Turn pages (B, 1, H, W) or signals (B, 12, T) into tokens."""
-        features = self.backbone(x)
+        return self.attend(self.look(x))
+
+    def look(self, x: Tensor) -> Tokens:
+        """Turn pages or signals into tokens that have not looked at each other yet."""
+        features = self.backbone.stem(x)
+        stages = self.backbone.stages
+        if self.last:
+            features = stages[:-self.last](features)
+            shape = tuple(features.shape[2:])
+            tokens = features.flatten(2).transpose(1, 2)
+            tokens = self.smam(tokens + _positions(shape, tokens.shape[-1], tokens.device).to(tokens.dtype))
+            features = tokens.transpose(1, 2).unflatten(2, shape)
+            stages = stages[-self.last:]
+        features = stages(features)
         shape = tuple(features.shape[2:])
         tokens = self.project(features.flatten(2).transpose(1, 2))
         positions = _positions(shape, tokens.shape[-1], tokens.device)
         if self.leads is not None:
             positions = positions + self.leads(shape)
-        return Tokens(self.smam(tokens + positions.to(tokens.dtype)), shape)
+        return Tokens(tokens + positions.to(tokens.dtype), shape)
+
+    def attend(self, tokens: Tokens) -> Tokens:
+        """Let the tokens look at each other, if they do so after the last stage."""
+        return tokens if self.last else Tokens(self.smam(tokens.values), tokens.shape)
 
 
 class Head(nn.Module):
@@ -159,14 +182,14 @@ class VizECGNet(nn.Module):
             raise ValueError("model.lead_positions: the network must be told the page")
         self.params, self.classes = params, classes
         dim = params.token_dim
-        self.image = Stream(PageBackbone(params.image_widths, params.image_depths), params.image_widths[-1], params,
-                            page if params.lead_positions else None)
+        self.image = Stream(PageBackbone(params.image_widths, params.image_depths), params.image_widths,
+                            params.image_depths, params, page if params.lead_positions else None)
         self.head_image = Head(dim, classes, params.dropout, params.pool_grid)
         self.digitiser = Digitiser(dim, PageBackbone.COLUMN) if params.digitiser else None
         self.signal = self.cmam_image = self.cmam_signal = None
         if params.signal_stream:
             backbone = SignalBackbone(params.signal_widths, params.signal_depths, params.signal_kernel)
-            self.signal = Stream(backbone, params.signal_widths[-1], params)
+            self.signal = Stream(backbone, params.signal_widths, params.signal_depths, params)
             self.head_signal = Head(dim, classes, params.dropout, (1,))
         if params.cmam:
             self.cmam_image = CrossModalAttention(dim, heads=params.heads, dropout=params.dropout)
@@ -179,21 +202,30 @@ class VizECGNet(nn.Module):
             image_b1hw: float, (B, 1, H, W), ink 1 on paper 0; H and W multiples of 32.
             signal_bct: float, (B, 12, T), millivolt; None at inference.
         """
-        h_image = self.image(image_b1hw)
+        seen_image = self.image.look(image_b1hw)
+        h_image = self.image.attend(seen_image)
         z_image = self.head_image(h_image)
         traces = self.digitiser(h_image) if self.digitiser is not None and self.training else None
         if signal_bct is None or self.signal is None:
             return Predictions(z_image, traces=traces)
-        h_signal = self.signal(signal_bct)
+        seen_signal = self.signal.look(signal_bct)
+        h_signal = self.signal.attend(seen_signal)
         z_signal = self.head_signal(h_signal)
         compared = dict(traces=traces, features=(h_image.values.mean(dim=1), h_signal.values.mean(dim=1)),
                         attention=(h_image.over_time(), h_signal.over_time()))
         if self.cmam_image is None:
             return Predictions(z_image, z_signal, **compared)
-        informed_image = self.cmam_image(h_image.values, h_signal.values)
-        informed_signal = self.cmam_signal(h_signal.values, h_image.values)
-        return Predictions(z_image, z_signal, self.head_image(Tokens(informed_image, h_image.shape)),
-                           self.head_signal(Tokens(informed_signal, h_signal.shape)), **compared)
+        if self.params.cmam_place == "before_smam":
+            informed = self._exchanged(seen_image, seen_signal)
+            informed = self.image.attend(informed[0]), self.signal.attend(informed[1])
+        else:
+            informed = self._exchanged(h_image, h_signal)
+        return Predictions(z_image, z_signal, self.head_image(informed[0]), self.head_signal(informed[1]), **compared)
+
+    def _exchanged(self, image: Tokens, signal: Tokens) -> tuple[Tokens, Tokens]:
+        """CMAM: each stream's tokens after they looked at the other's."""
+        return (Tokens(self.cmam_image(image.values, signal.values), image.shape),
+                Tokens(self.cmam_signal(signal.values, image.values), signal.shape))
 
     def page_path(self) -> nn.Module:
         """What turns a page alone, (B, 1, H, W), into logits (B, C)."""

@@ -29,6 +29,10 @@ class ModelParams:
     """Rows and columns of page parts whose means the image head sees; (1, 1): the whole page's."""
     attention_depth: int = 1
     """SMAM blocks of each stream."""
+    smam_place: Literal["tokens", "third_stage"] = "tokens"
+    """Where SMAM looks: at the tokens after the last stage, or at the finer features of the stage before it."""
+    cmam_place: Literal["after_smam", "before_smam"] = "after_smam"
+    """Which tokens CMAM compares: those that SMAM has been through, or those that go through it afterwards."""
     lead_positions: bool = False
     """Tell SMAM which lead and which second each part of the page shows. For pages of the page's own layout alone."""
     views: int = 1
@@ -48,6 +52,10 @@ class ModelParams:
         check(self.signal_crop >= 0, "model.signal_crop", "must be 0 or a number of samples")
         check(1 <= self.views <= 5, "model.views", "must lie in 1-5")
         check(self.token_dim % self.heads == 0, "model.token_dim", "must be a multiple of model.heads")
+        if self.smam_place == "third_stage":
+            for stream in ("image", "signal"):
+                check(getattr(self, f"{stream}_widths")[2] % self.heads == 0, "model.smam_place",
+                      f"third_stage needs a third of model.{stream}_widths that is a multiple of model.heads")
         check(not self.cmam or self.signal_stream, "model.cmam", "needs model.signal_stream")
 
 

@@ -32,7 +32,7 @@ from model.states import States
 from model.typed import as_dict, from_dict
 
 WHAT_READS = ("architecture", "image_widths", "image_depths", "token_dim", "heads", "pool_grid", "attention_depth",
-              "smam", "lead_positions")
+              "smam", "smam_place", "lead_positions")
 """Fields of the model that the weights of the image stream depend on."""
 LOGGED = ("validate_auroc", "learning_rate", "images_per_second", "page_scale")
 INDIFFERENT = ("processes", "workers", "accumulate", "checkpoint_every", "save_minutes", "save_steps", "compile",
