@@ -70,8 +70,6 @@ class Trainer:
         torch.manual_seed(seed + 1_000_003 * world.rank)
         if params.deterministic:
             torch.use_deterministic_algorithms(True)
-        # Every batch has the same shape: cuDNN may try its kernels once and keep the fastest.
-        torch.backends.cudnn.benchmark = not params.deterministic
         self.device = world.device
         self.task = DistillationTask(synced(net, world), params).to(self.device, memory_format=torch.channels_last)
         self.wrapped = self._wrapped()
