@@ -7,8 +7,6 @@ that a row taught by others finds them, and so that other pages can be read with
 
 import argparse
 import json
-import os
-import platform
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from components.evaluate.readings import gathered
 from components.lineage import params_hash
 from components.progress import say
 from components.recipe import RECIPES, compose
@@ -25,7 +24,9 @@ from components.registry import STEPS
 from components.tracking import connect, start_run
 from ecg.pages import PageSet
 from ecg.records import RecordStore
+from model import evaluation
 from model.baselines import build
+from model.checkpoint import checkpoint_digest
 from model.params import ModelParams, PageParams, Params, TrainParams, load_params
 from model.typed import from_dict
 
@@ -42,6 +43,8 @@ class Row:
     reads: str
     seed: int
     params: Params
+    test: bool
+    """Whether the test split is read; a row that is there for a choice has the validation split's figure alone."""
 
     def key(self, pages: PageSet) -> str:
         """What the figures depend on."""
@@ -61,13 +64,13 @@ def planned(names: list[str], seeds: list[int], params_file: str | Path, overrid
             raise ValueError(f"--rows: no row is called {name!r}; there are {', '.join(known)}")
     return [Row(name, known[name]["reads"], seed,
                 load_params(params_file, (*overrides, *(f"{k}={json.dumps(v)}" for k, v in
-                                                        known[name]["change"].items()))))
+                                                        known[name]["change"].items()))),
+                known[name].get("test", True))
             for name in names or known for seed in seeds]
 
 
 def measure(row: Row, pages: Path, records: Path, validation: Path, kept: Path, teacher_seed: int) -> None:
     """Train one row unless its checkpoint is kept, evaluate it, and put its figures into an MLflow run."""
-    from components.evaluate.step import run as evaluate
     from components.train.step import run as train
 
     p, checkpoint = row.params, _folder(kept, row.name, row.seed)
@@ -77,17 +80,27 @@ def measure(row: Row, pages: Path, records: Path, validation: Path, kept: Path, 
         train(records=records, validation=validation, checkpoint=checkpoint, params=others, model=p.model, page=p.page,
               tracking=p.tracking, seed=row.seed, state=kept / "state", resume=True)
     described = json.loads((checkpoint / "model.json").read_text())
-    with tempfile.TemporaryDirectory() as folder:
-        evaluation = Path(folder, "evaluation")
-        evaluate(checkpoint=checkpoint, pages=pages, evaluation=evaluation, params=p.evaluate, seed=row.seed,
-                 records=records)
-        metrics = json.loads((evaluation / "metrics.json").read_text())
-    figures = {"test": {view: block["macro"] for view, block in metrics["test"].items()},
-               **{name: described[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs")},
-               "trained_on": len(store.rows("train")), "cores": os.cpu_count(), "processor": _processor()}
+    figures = {"test": _on_test(row, checkpoint, pages, records) if row.test else {},
+               **{name: described[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs",
+                                                     "hardware")},
+               "trained_on": len(store.rows("train"))}
     tags = {KEY: row.key(PageSet.open(pages)), "train_run": described["run_id"], "data_digest": store.digest}
     with start_run(p.tracking, name=f"accuracy: {row.name}", tags=tags) as mlflow:
         mlflow.log_dict(figures, FIGURES)
+
+
+def _on_test(row: Row, checkpoint: Path, pages: Path, records: Path) -> dict:
+    """Return the macro figures of the test split by capture, as the evaluate step has them."""
+    from components.evaluate.step import read
+
+    page_set, params = PageSet.open(pages), row.params.evaluate
+    with tempfile.TemporaryDirectory() as folder:
+        readings = tuple(Path(folder, str(number)) for number in range(len(page_set.captures)))
+        for capture, reading in zip(page_set.captures, readings, strict=True):
+            read(checkpoint=checkpoint, pages=pages, readings=reading, capture=capture, params=params, records=records)
+        predictions = gathered(readings, checkpoint=checkpoint_digest(checkpoint), pages=page_set)
+    measured = evaluation.measure(predictions, label_names=page_set.label_names, params=params, seed=row.seed)
+    return {view: block["macro"] for view, block in measured["test"].items()}
 
 
 def _folder(kept: Path, name: str, seed: int) -> Path:
@@ -120,14 +133,6 @@ def _is_of(checkpoint: Path, row: Row, data_digest: str) -> bool:
     return same
 
 
-def _processor() -> str:
-    try:
-        named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        named = None
-    return named[1] if named else platform.processor() or platform.machine()
-
-
 def recorded(rows: list[Row], pages: PageSet) -> Iterator[tuple[Row, dict | None]]:
     """Yield each row with its figures in MLflow, None where there are none."""
     mlflow = connect(rows[0].params.tracking)
@@ -140,7 +145,7 @@ def table(rows: list[tuple[Row, dict | None]], pages: PageSet) -> str:
     """Lay the figures out as Markdown: a line a model, mean and range over the seeds where there are several."""
     records, folds = dict(pages.index["split"].value_counts()), rows[0][0].params.ingest
     measured = [figures for _, figures in rows if figures]
-    machines = sorted({f"{f['cores']} cores of {f['processor']}" for f in measured})
+    machines = sorted({f["hardware"] for f in measured})
     lines = [f"{len(pages.label_names)} findings, data {pages.data_digest[:12]}: "
              f"{' / '.join(str(n) for n in sorted({f['trained_on'] for f in measured}) or [0])} training, "
              f"{records.get('validate', 0)} validation, {records.get('test', 0)} test records "
@@ -163,7 +168,8 @@ def _span(folds: tuple[int, ...]) -> str:
 def _line(name: str, reads: str, runs: list[dict], views: tuple[str, ...]) -> str:
     cells = [name, reads, f"{runs[0]['parameters'] / 1e6:.2f} M", _spread([run["validate_auroc"] for run in runs])]
     for view in views:
-        cells += [_spread([run["test"][view][metric]["value"] for run in runs]) for metric in ("auroc", "f1")]
+        cells += [_spread([run["test"][view][metric]["value"] for run in runs]) if runs[0]["test"] else "–"
+                  for metric in ("auroc", "f1")]
     minutes = np.mean([run["seconds"] for run in runs]) / 60
     trained = f"{runs[0]['epochs']} epochs, {minutes:.0f} min, {runs[0]['device']}"
     return "| " + " | ".join([*cells, str(len(runs)), trained]) + " |"

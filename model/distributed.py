@@ -1,12 +1,15 @@
 """The processes of one training: who they are, and what they must agree on."""
 
 import os
+import platform
+import re
 import socket
 import sys
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,6 +37,13 @@ class World:
     def device(self) -> torch.device:
         """The accelerator that is this process's own, or the CPU."""
         return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+
+    @property
+    def hardware(self) -> str:
+        """What this process computes on, in words: the GPU's name, or the cores and the processor's."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"{os.cpu_count()} cores of {_processor()}"
 
     @property
     def leads(self) -> bool:
@@ -65,6 +75,14 @@ class World:
         things: list = [None] * self.size
         dist.all_gather_object(things, thing)
         return things
+
+
+def _processor() -> str:
+    try:
+        named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        named = None
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,8 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
                 "train": as_dict(params), "seed": seed, **tags, "run_id": mlflow.active_run().info.run_id,
                 "tracking_uri": tracking.uri, "validation": checked,
                 "precision": str(trainer.dtype).removeprefix("torch."),
-                "device": trainer.device.type, "processes": world.size, "epochs": len(trained.history),
+                "device": trainer.device.type, "hardware": world.hardware, "processes": world.size,
+                "epochs": len(trained.history),
                 "parameters": sum(p.numel() for p in trained.net.parameters()),
                 "validate_auroc": trained.history[-1]["validate_auroc"],
                 "seconds": sum(row["seconds"] for row in trained.history)}
