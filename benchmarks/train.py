@@ -86,7 +86,7 @@ def endless(trainer: Trainer) -> Iterator:
     epoch = 0
     while True:
         yield from trainer.train.batches(batch_size=trainer.batch_size, epoch=epoch, workers=trainer.params.workers,
-                                         part=(trainer.world.rank, trainer.world.size))
+                                         part=(trainer.world.rank, trainer.world.size), processes=trainer.drawers)
         epoch += 1
 
 
@@ -94,14 +94,15 @@ def measured(params: Params, records: Path, seconds: float, threads: int) -> dic
     """Measure in this process, or among those that train together, with the same number of threads each."""
     torch.set_num_threads(threads)
     trainer = trainer_of(params, records)
-    batches, one = endless(trainer), next(endless(trainer))
-    step = _step_of(trainer)
-    steps = {"loader and step": lambda: step(next(batches))}
-    if trainer.world.size == 1:
-        steps = {"step alone": lambda: step(one), "loader alone": lambda: len(next(batches).targets), **steps}
-    # Among several processes each turn would end at another's step: then there is one kind of step, of one length.
-    return rates_of(steps, seconds=seconds, settling=2 * params.train.workers + WARM_UP) if len(steps) > 1 else {
-        "loader and step": _counted(steps["loader and step"], trainer)}
+    with trainer.drawing() as trainer.drawers:
+        batches, one = endless(trainer), next(endless(trainer))
+        step = _step_of(trainer)
+        steps = {"loader and step": lambda: step(next(batches))}
+        if trainer.world.size == 1:
+            steps = {"step alone": lambda: step(one), "loader alone": lambda: len(next(batches).targets), **steps}
+        # Among several processes each turn would end at another's step: then there is one kind of step, of one length.
+        return rates_of(steps, seconds=seconds, settling=2 * params.train.workers + WARM_UP) if len(steps) > 1 else {
+            "loader and step": _counted(steps["loader and step"], trainer)}
 
 
 def _step_of(trainer: Trainer) -> Callable[[Batch], int]:

@@ -101,6 +101,10 @@ class RecordStore:
     def __len__(self) -> int:
         return len(self.table)
 
+    def __reduce__(self):
+        """To another process goes the path: it opens the store anew, and the signals stay on disk."""
+        return type(self).open, (self.path,)
+
     @property
     def made_with(self) -> dict:
         """The parameters that the store was made with; empty for a store of an earlier version."""

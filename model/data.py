@@ -4,10 +4,12 @@ Every random choice of a sample comes from (seed, epoch, position), so any page 
 again, whatever the number of threads.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -91,7 +93,8 @@ class PageSource:
         return weights / weights.sum()
 
     def batches(self, *, batch_size: int, epoch: int, scale: float = 1.0, workers: int = 0, start: int = 0,
-                part: tuple[int, int] = (0, 1), pinned: bool = False) -> Iterator[Batch]:
+                part: tuple[int, int] = (0, 1), pinned: bool = False,
+                processes: ProcessPoolExecutor | None = None) -> Iterator[Batch]:
         """Yield one epoch in a fresh order; a last incomplete batch is left to the next epoch's order.
 
         Args:
@@ -102,18 +105,20 @@ class PageSource:
             start: batches to leave out, those of an epoch that was interrupted.
             part: this process and how many there are; each draws its part of every batch.
             pinned: put batches into page-locked memory, from which a GPU fetches them by itself.
+            processes: what `drawing_processes` returned for this source; they draw in place of threads.
         """
         order, (mine, parts) = self.order(epoch), part
         batch_size = min(batch_size, len(order))
         chunks = [order[i:i + batch_size][batch_size * mine // parts:batch_size * (mine + 1) // parts]
                   for i in range(start * batch_size, len(order) - batch_size + 1, batch_size)]
-        renderers = self.renderers(scale)
-
-        def drawn(chunk: np.ndarray) -> Batch:
-            batch = self.draw(chunk, epoch=epoch, renderers=renderers)
-            return Batch(*(None if x is None else x.pin_memory() for x in batch)) if pinned else batch
-
-        return ahead(chunks, drawn, workers)
+        if processes is not None:
+            drawn = ahead(chunks, partial(_drawn_elsewhere, epoch=epoch, scale=scale), workers, pool=processes)
+            batches = (Batch(*(None if x is None else torch.from_numpy(x) for x in arrays)) for arrays in drawn)
+        else:
+            renderers = self.renderers(scale)
+            batches = ahead(chunks, lambda chunk: self.draw(chunk, epoch=epoch, renderers=renderers), workers)
+        return (Batch(*(None if x is None else x.pin_memory() for x in batch)) if pinned else batch
+                for batch in batches)
 
     def draw(self, positions: np.ndarray, *, epoch: int, renderers: tuple[Renderer, ...]) -> Batch:
         """Draw the samples at `positions` (into `rows`) as they look in `epoch`, each by one of the renderers."""
@@ -208,16 +213,42 @@ def page_scale(epoch: int, *, epochs: int, start: float, full_from: float) -> fl
     return 1.0 if epoch >= full else start + (1 - start) * epoch / full
 
 
-def ahead(items: list, work, workers: int) -> Iterator:
-    """Map `work` over `items` in order, `workers` threads computing at most two items each ahead."""
+def ahead(items: list, work: Callable, workers: int, pool: Executor | None = None) -> Iterator:
+    """Map `work` over `items` in order, `workers` threads, or those of a pool, computing two items each ahead."""
     if workers == 0:
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(workers) as pool:
-        waiting, rest = [], iter(items)
-        for item in rest:
+    with contextlib.nullcontext(pool) if pool else ThreadPoolExecutor(workers) as pool:
+        waiting: list[Future] = []
+        for item in items:
             waiting.append(pool.submit(work, item))
             if len(waiting) > 2 * workers:
                 yield waiting.pop(0).result()
         while waiting:
             yield waiting.pop(0).result()
+
+
+def drawing_processes(source: PageSource, count: int) -> ProcessPoolExecutor:
+    """Start processes that draw a source's batches, epoch after epoch.
+
+    The kernels run without the interpreter's lock, but what calls them does not: a GPU takes more pages a second than
+    the threads of one interpreter can prepare beside its steps. Each process costs some 300 MiB.
+    """
+    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_take, initargs=(source,))
+
+
+_TAKEN: dict = {}
+"""Of a drawing process: its source, and the renderers of each scale."""
+
+
+def _take(source: PageSource) -> None:
+    torch.set_num_threads(1)
+    _TAKEN["source"] = source
+
+
+def _drawn_elsewhere(positions: np.ndarray, epoch: int, scale: float) -> list[np.ndarray | None]:
+    """Draw one batch; plain arrays, since tensors would go through shared memory, of which containers have little."""
+    if scale not in _TAKEN:
+        _TAKEN[scale] = _TAKEN["source"].renderers(scale)
+    batch = _TAKEN["source"].draw(positions, epoch=epoch, renderers=_TAKEN[scale])
+    return [None if part is None else part.numpy() for part in batch]

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model.baselines import Network
 from model.clock import PHASES, Clock, Profile, gpu_memory
-from model.data import PageSource, ahead, page_scale
+from model.data import PageSource, ahead, drawing_processes, page_scale
 from model.distributed import PREEMPTED, World, synced
 from model.inference import predict_batches
 from model.metrics import auroc
@@ -82,6 +83,7 @@ class Trainer:
         self.average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(params.ema)) if params.ema else None
         self.history: list[dict] = []
         self.step, self.sums = 0, {}
+        self.drawers: ProcessPoolExecutor | None = None
         # A signal comes at any moment, and each process must stop after the same step: what one was asked becomes what
         # all do where they agree on it, once a step.
         self.asked = self.stopping = False
@@ -101,7 +103,7 @@ class Trainer:
             Preempted: SIGTERM came, with which clusters announce that they take a machine back; the step was ended
                 and the state written.
         """
-        with self._ending_on_sigterm():
+        with self._ending_on_sigterm(), self.drawing() as self.drawers:
             return self._run(on_step, on_epoch)
 
     def _run(self, on_step: Callable[[dict], None], on_epoch: Callable[[dict], None]) -> Trained:
@@ -115,6 +117,12 @@ class Trainer:
         if self.profile:
             self.profile.end()
         return Trained(self.shipped(), self.history)
+
+    def drawing(self) -> contextlib.AbstractContextManager:
+        """What draws pages ahead: processes for a GPU; else nothing, threads are started for each epoch."""
+        if self.device.type == "cuda" and self.params.workers and self.train.drawn:
+            return drawing_processes(self.train, self.params.workers)
+        return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _ending_on_sigterm(self) -> Iterator[None]:
@@ -144,7 +152,7 @@ class Trainer:
         self.task.train()
         batches = self.train.batches(batch_size=self.batch_size, epoch=epoch, scale=scale, workers=p.workers,
                                      start=self.step, part=(self.world.rank, self.world.size),
-                                     pinned=self.device.type == "cuda")
+                                     pinned=self.device.type == "cuda", processes=self.drawers)
         clock = Clock(self.device)
         for batch in batches:
             clock.lap("data")

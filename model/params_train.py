@@ -112,7 +112,7 @@ class TrainParams:
     wear: float = 0.0
     """Strength of what copying and finding leave on a page: blur, folds, noise, a slight slant; 0: none."""
     workers: int = 0
-    """Threads that render pages ahead of the step; 0: rendered in the loop."""
+    """Threads that render pages ahead of the step, for a GPU processes; 0: rendered in the loop."""
     shuffle_labels: bool = False
     """The control experiment: labels permuted among the training records."""
     checkpoint_every: int = 1

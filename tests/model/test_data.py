@@ -1,10 +1,12 @@
 """Training batches: any sample can be drawn again, and threads change nothing."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
-from model.data import PageSource, augment_signal, page_scale
+from model.data import PageSource, augment_signal, drawing_processes, page_scale
 from model.params import PageParams
 
 PAGE = PageParams(height=96, width=192, px_per_mm=0.75)
@@ -26,6 +28,22 @@ def test_threads_change_nothing(source):
     plain, threaded = (list(source.batches(batch_size=4, epoch=2, workers=w)) for w in (0, 3))
     for left, right in zip(plain, threaded, strict=True):
         assert all(a is b is None or torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+@pytest.mark.slow
+def test_processes_change_nothing_either(source):
+    with drawing_processes(source, 2) as processes:
+        for epoch, scale in ((2, 1.0), (3, 0.5)):
+            plain = source.batches(batch_size=4, epoch=epoch, scale=scale)
+            elsewhere = source.batches(batch_size=4, epoch=epoch, scale=scale, workers=2, processes=processes)
+            for left, right in zip(plain, elsewhere, strict=True):
+                assert all(a is b is None or torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def test_another_process_opens_the_store_by_its_path(source):
+    assert len(pickle.dumps(source.store)) < 1000
+    again = pickle.loads(pickle.dumps(source.store))
+    assert again.digest == source.store.digest and isinstance(again.signals, np.memmap)
 
 
 def test_a_sample_does_not_depend_on_its_batch(source):
