@@ -7,16 +7,14 @@ data=${1:?usage: make zoo DATA=/path/to/ptb-xl}
 vizecg recipe ptbxl --data "$data"
 dvc repro validate
 
-# A signal model, on random stretches of 2.5 s: the teacher.
-[ -d local/resnet1d_wang ] || vizecg train --out local/resnet1d_wang --state local/state --resume \
-    --set model.architecture=resnet1d_wang --set model.signal_crop=250 --set train.epochs=10 \
-    --set train.batch_size=64 --set train.learning_rate=0.005 --set train.ema=0.995
-
-# The image stream on small pages, which cost half as much: the start.
-[ -d local/start ] || vizecg train --out local/start --state local/state --resume \
-    --set page.height=128 --set page.width=256 --set page.px_per_mm=1.0 --set train.page_scale_start=1.0 \
-    --set model.signal_stream=false --set model.cmam=false --set model.digitiser=true \
-    --set train.lambda_trace=0.5 --set train.epochs=4
+# Signal models, on random stretches of 2.5 s: the teachers.
+for teacher in resnet1d_wang inceptiontime; do
+    for seed in 7 8; do
+        [ -d "local/$teacher-$seed" ] || vizecg train --out "local/$teacher-$seed" --state local/state --resume \
+            --seed $seed --set model.architecture=$teacher --set model.signal_crop=250 --set train.epochs=20 \
+            --set train.batch_size=128 --set train.workers=2
+    done
+done
 
 vizecg recipe ptbxl-taught --data "$data"
 dvc repro
