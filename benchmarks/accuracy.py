@@ -81,8 +81,8 @@ def measure(row: Row, pages: Path, records: Path, validation: Path, kept: Path, 
               tracking=p.tracking, seed=row.seed, state=kept / "state", resume=True)
     described = json.loads((checkpoint / "model.json").read_text())
     figures = {"test": _on_test(row, checkpoint, pages, records) if row.test else {},
-               **{name: described[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs",
-                                                     "hardware")},
+               **{name: described[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs")},
+               "hardware": described.get("hardware", described["device"]),  # earlier versions did not tell
                "trained_on": len(store.rows("train"))}
     tags = {KEY: row.key(PageSet.open(pages)), "train_run": described["run_id"], "data_digest": store.digest}
     with start_run(p.tracking, name=f"accuracy: {row.name}", tags=tags) as mlflow:
