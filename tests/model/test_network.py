@@ -36,6 +36,27 @@ def test_the_image_stream_answers_the_same_with_and_without_the_signal():
     assert net(image).signal is None
 
 
+@pytest.mark.parametrize("places", [{"smam_place": "third_stage"}, {"cmam_place": "before_smam"}])
+def test_the_modules_may_sit_elsewhere_and_change_what_they_touch(places):
+    image, signal = batch()
+    torch.manual_seed(5)
+    usual = VizECGNet(TINY, classes=4).eval()
+    torch.manual_seed(5)
+    net = VizECGNet(dataclasses.replace(TINY, **places), classes=4).eval()
+    net.load_state_dict(usual.state_dict())
+    before, after = usual(image, signal), net(image, signal)
+    assert torch.equal(net(image).image, after.image)
+    assert torch.equal(before.image, after.image) == ("cmam_place" in places)
+    assert not torch.allclose(before.image_given_signal, after.image_given_signal, atol=1e-5)
+    sum(z.sum() for z in after.logits()).backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+def test_features_of_the_third_stage_must_fit_the_heads():
+    with pytest.raises(ValueError, match="model.smam_place.*image_widths"):
+        dataclasses.replace(TINY, smam_place="third_stage", image_widths=(8, 8, 15, 16))
+
+
 def test_a_pool_grid_tells_parts_of_the_page_apart():
     tokens = torch.randn(2, 4 * 6, 16)
     plain, fine = Head(16, 3, 0.0, (1, 1)), Head(16, 3, 0.0, (2, 3))
