@@ -61,6 +61,15 @@ def test_a_row_finds_its_teacher_and_kept_checkpoints_are_only_read_again(comman
 
 
 @pytest.mark.slow
+def test_a_row_for_a_choice_reads_no_page_of_the_test_split(command, capsys):
+    main([*command, "--rows", "VizECGNet, CMAM before SMAM", "--seeds", "1"])
+    line, = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| VizECGNet")]
+    cells = line.strip("| ").split(" | ")
+    assert 0 <= float(cells[3]) <= 1 and set(cells[4:-2]) == {"–"}
+    assert "cores of" in Path("local/accuracy/vizecgnet-cmam-before-smam-1/model.json").read_text()
+
+
+@pytest.mark.slow
 def test_a_row_begins_with_another_rows_weights(command, capsys):
     rows = ["--rows", "pretraining by masks", "image alone, pretrained by masks", "--seeds", "1"]
     main([*command, *rows])
