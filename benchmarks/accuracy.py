@@ -134,11 +134,12 @@ def _is_of(checkpoint: Path, row: Row, data_digest: str) -> bool:
 
 
 def recorded(rows: list[Row], pages: PageSet) -> Iterator[tuple[Row, dict | None]]:
-    """Yield each row with its figures in MLflow, None where there are none."""
+    """Yield each row with its figures in MLflow, None where there are none, or none of the test split that it reads."""
     mlflow = connect(rows[0].params.tracking)
     for row in rows:
         found = mlflow.search_runs(filter_string=f"tags.{KEY} = '{row.key(pages)}'", output_format="list")
-        yield row, mlflow.artifacts.load_dict(f"{found[0].info.artifact_uri}/{FIGURES}") if found else None
+        figures = mlflow.artifacts.load_dict(f"{found[0].info.artifact_uri}/{FIGURES}") if found else None
+        yield row, figures if figures and (figures["test"] or not row.test) else None
 
 
 def table(rows: list[tuple[Row, dict | None]], pages: PageSet) -> str:

@@ -62,11 +62,23 @@ def test_a_row_finds_its_teacher_and_kept_checkpoints_are_only_read_again(comman
 
 @pytest.mark.slow
 def test_a_row_for_a_choice_reads_no_page_of_the_test_split(command, capsys):
-    main([*command, "--rows", "VizECGNet, CMAM before SMAM", "--seeds", "1"])
-    line, = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| VizECGNet")]
-    cells = line.strip("| ").split(" | ")
+    main([*command, "--rows", "VizECGNet, SMAM after the last stage", "--seeds", "1"])
+    cells = _cells(capsys.readouterr().out, "VizECGNet, SMAM after the last stage")
     assert 0 <= float(cells[3]) <= 1 and set(cells[4:-2]) == {"–"}
-    assert "cores of" in Path("local/accuracy/vizecgnet-cmam-before-smam-1/model.json").read_text()
+    kept = Path("local/accuracy/vizecgnet-smam-after-the-last-stage-1")
+    assert "cores of" in (kept / "model.json").read_text()
+
+    # The same network in a row that is no choice: its figure on the validation split does not stand for the test split.
+    kept.rename(kept.with_name("vizecgnet-1"))
+    main([*command, "--rows", "VizECGNet", "--seeds", "1", "--set", "model.smam_place=tokens"])
+    said = capsys.readouterr()
+    assert "VizECGNet: kept in local/accuracy/vizecgnet-1" in said.out + said.err
+    assert all(0 <= float(cell) <= 1 for cell in _cells(said.out, "VizECGNet")[4:-2])
+
+
+def _cells(said: str, row: str) -> list[str]:
+    line, = [line for line in said.splitlines() if line.startswith(f"| {row} |")]
+    return line.strip("| ").split(" | ")
 
 
 @pytest.mark.slow
