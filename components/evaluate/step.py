@@ -85,6 +85,7 @@ def run(*, checkpoint: Path, pages: Path, evaluation: Path, params: EvaluatePara
     net, meta = load_checkpoint(checkpoint)
     page_set = PageSet.open(pages)
     _refuse_other_pages(meta, page_set, drawn="page" in net.reads)
+    others = {name: _other(Path(other), page_set) for name, other in (against or {}).items()}
     predictions = (gathered(readings, checkpoint=checkpoint_digest(checkpoint), pages=page_set) if readings else
                    _predict(net, page_set, params.batch_size, _signals(net, page_set, records)))
     refusal = _judge_pages(page_set, predictions, params)
@@ -94,7 +95,8 @@ def run(*, checkpoint: Path, pages: Path, evaluation: Path, params: EvaluatePara
     metrics = {"schema": SCHEMA_VERSION, **measured, "refusal": refusal, "label_names": list(names),
                "params": as_dict(params), "seed": seed, "checkpoint_digest": checkpoint_digest(checkpoint),
                "pages_digest": page_set.digest, "data_digest": page_set.data_digest}
-    comparisons = {name: _compare(metrics, predictions, Path(other), seed) for name, other in (against or {}).items()}
+    comparisons = {name: {"checkpoint_digest": digest, "captures": compare(predictions, theirs, **known, seed=seed)}
+                   for name, (digest, theirs) in others.items()}
     groups = measure_subgroups(predictions, **known, seed=seed)
     evidence = Evidence(meta=meta, history=read_json(checkpoint / "history.json", made_by="vizecg train"),
                         metrics=metrics, pages=page_set, predictions=predictions,
@@ -174,20 +176,18 @@ def _judge_pages(pages: PageSet, predictions: pd.DataFrame, params: EvaluatePara
     return {"test": asdict(refusal), "refused": {name: float(share) for name, share in refused.items()}}
 
 
-def _compare(metrics: dict, predictions: pd.DataFrame, other: Path, seed: int) -> dict:
-    """Test the differences to another model's evaluation.
+def _other(evaluation: Path, pages: PageSet) -> tuple[str, pd.DataFrame]:
+    """Return the checkpoint's digest and the predictions of another model's evaluation of the same pages.
 
     Raises:
         ValueError: it is of other pages or findings, or damaged.
     """
-    theirs = read_json(other / "metrics.json", made_by="vizecg evaluate")
-    for name in ("pages_digest", "label_names"):
-        if theirs.get(name) != metrics[name]:
-            raise ValueError(f"{other}/metrics.json: {name} is not that of these pages; evaluate that model on them")
-    differences = compare(predictions, pd.read_parquet(other / "predictions.parquet"),
-                          label_names=tuple(metrics["label_names"]),
-                          params=from_dict(EvaluateParams, metrics["params"], "evaluate"), seed=seed)
-    return {"checkpoint_digest": theirs["checkpoint_digest"], "captures": differences}
+    theirs = read_json(evaluation / "metrics.json", made_by="vizecg evaluate")
+    for name, mine in (("pages_digest", pages.digest), ("label_names", list(pages.label_names))):
+        if theirs.get(name) != mine:
+            raise ValueError(f"{evaluation}/metrics.json: {name} is not that of these pages; evaluate that model on "
+                             "them")
+    return theirs["checkpoint_digest"], pd.read_parquet(evaluation / "predictions.parquet")
 
 
 def _curves(predictions: pd.DataFrame, names: tuple[str, ...], certainty: Certainty) -> dict[str, list[dict]]:
