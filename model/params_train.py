@@ -56,6 +56,8 @@ class ModelParams:
             for stream in ("image", "signal"):
                 check(getattr(self, f"{stream}_widths")[2] % self.heads == 0, "model.smam_place",
                       f"third_stage needs a third of model.{stream}_widths that is a multiple of model.heads")
+            check(self.cmam_place == "after_smam", "model.cmam_place",
+                  "before_smam needs model.smam_place tokens: at the third stage SMAM always comes first")
         check(not self.cmam or self.signal_stream, "model.cmam", "needs model.signal_stream")
 
 

@@ -55,6 +55,8 @@ def test_the_modules_may_sit_elsewhere_and_change_what_they_touch(places):
 def test_features_of_the_third_stage_must_fit_the_heads():
     with pytest.raises(ValueError, match="model.smam_place.*image_widths"):
         dataclasses.replace(TINY, smam_place="third_stage", image_widths=(8, 8, 15, 16))
+    with pytest.raises(ValueError, match="model.cmam_place: before_smam needs model.smam_place tokens"):
+        dataclasses.replace(TINY, smam_place="third_stage", cmam_place="before_smam")
 
 
 def test_a_pool_grid_tells_parts_of_the_page_apart():
