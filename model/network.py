@@ -3,6 +3,8 @@
     image  -> 2-D backbone -> tokens -> SMAM -> h_i ---------> head_i -> z_i
     signal -> 1-D backbone -> tokens -> SMAM -> h_s ---------> head_s -> z_s
               CMAM(h_i <- h_s), CMAM(h_s <- h_i) -----> head_i, head_s -> z_i|s, z_s|i
+
+With `model.smam_place` at the third stage SMAM sits within the backbones, before their last stage.
 """
 
 import math
