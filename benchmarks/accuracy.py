@@ -82,6 +82,7 @@ def measure(row: Row, pages: Path, records: Path, validation: Path, kept: Path, 
     described = json.loads((checkpoint / "model.json").read_text())
     figures = {"test": _on_test(row, checkpoint, pages, records) if row.test else {},
                **{name: described[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs")},
+               "pretrained": len(described.get("pretraining", [])),
                "hardware": described.get("hardware", described["device"]),  # earlier versions did not tell
                "trained_on": len(store.rows("train"))}
     tags = {KEY: row.key(PageSet.open(pages)), "train_run": described["run_id"], "data_digest": store.digest}
@@ -172,7 +173,8 @@ def _line(name: str, reads: str, runs: list[dict], views: tuple[str, ...]) -> st
         cells += [_spread([run["test"][view][metric]["value"] for run in runs]) if runs[0]["test"] else "–"
                   for metric in ("auroc", "f1")]
     minutes = np.mean([run["seconds"] for run in runs]) / 60
-    trained = f"{runs[0]['epochs']} epochs, {minutes:.0f} min, {runs[0]['device']}"
+    before = f"{runs[0]['pretrained']} + " if runs[0].get("pretrained") else ""
+    trained = f"{before}{runs[0]['epochs']} epochs, {minutes:.0f} min, {runs[0]['device']}"
     return "| " + " | ".join([*cells, str(len(runs)), trained]) + " |"
 
 

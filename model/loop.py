@@ -50,7 +50,7 @@ class Trainer:
         net: the network; it is trained in place.
         train: the training records.
         validate: the records on which the image stream is watched; they may end the training early (`patience`) and
-            choose nothing else.
+            choose nothing else. None: nothing is watched, as where no label takes part.
         params: the optimisation.
         seed: of weights' dropout and of the data.
         states: where the whole state is kept; None keeps none. The newest is resumed from.
@@ -63,8 +63,8 @@ class Trainer:
         ValueError: the batch cannot be shared out among the processes; a state is of another run.
     """
 
-    def __init__(self, net: Network, *, train: PageSource, validate: PageSource, params: TrainParams, seed: int,
-                 states: States | None, signature: str, world: World = World(),  # noqa: B008 (frozen)
+    def __init__(self, net: Network, *, train: PageSource, validate: PageSource | None, params: TrainParams,
+                 seed: int, states: States | None, signature: str, world: World = World(),  # noqa: B008 (frozen)
                  say: Callable[[str], None] = print, trace: Path | None = None):
         self.params, self.train, self.validate, self.world, self.say = params, train, validate, world, say
         self.states, self.signature = states, signature
@@ -179,7 +179,7 @@ class Trainer:
                 "learning_rate": self.schedule.get_last_lr()[0],
                 "images_per_second": self.step * self.batch_size / seconds, "seconds": seconds,
                 **{f"seconds_{name}": value for name, value in spent.items()}, **gpu_memory(self.device),
-                "validate_auroc": self._watch()}
+                **({} if self.validate is None else {"validate_auroc": self._watch()})}
 
     def _step(self, batch: Batch, clock: Clock) -> dict[str, float]:
         values: dict[str, torch.Tensor] = {}
@@ -240,9 +240,11 @@ class Trainer:
 
     def _tired(self) -> bool:
         """Whether validation has not improved for `patience` epochs."""
-        scores = [row["validate_auroc"] for row in self.history]
         patience = self.params.patience
-        return bool(patience) and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
+        if not patience or self.validate is None:
+            return False
+        scores = [row["validate_auroc"] for row in self.history]
+        return len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
 
     def _average(self) -> None:
         """Move the average: a short memory at first, so that it does not drag the random start along."""

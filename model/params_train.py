@@ -66,6 +66,8 @@ class TrainParams:
     """The optimisation."""
 
     epochs: int = 20
+    pretrain: int = 0
+    """Epochs before these in which the image stream learns to read the signals off masked pages; no label counts."""
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
@@ -148,6 +150,7 @@ class TrainParams:
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, "train.epochs", "must be at least 1")
+        check(self.pretrain >= 0, "train.pretrain", "must be 0 or a number of epochs")
         check(self.batch_size >= 2, "train.batch_size", "must be at least 2")
         for name in ("processes", "accumulate", "nodes"):
             check(getattr(self, name) >= 1, f"train.{name}", "must be at least 1")

@@ -12,28 +12,25 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
-from torch import nn
 
 from components.lineage import lineage, params_hash
 from components.progress import say, track
 from components.tracking import flat_params, log_dataset, start_run
+from components.train.begin import begin_with, pretraining, take
 from components.train.bucket import is_bucket
 from components.train.cluster import train_on_cluster
 from components.train.shared import shared
 from components.train.teachers import taught
 from ecg.records import RecordStore, write_beside
 from model.baselines import Network, build
-from model.checkpoint import checkpoint_digest, load_checkpoint, read_json, save_checkpoint
+from model.checkpoint import checkpoint_digest, read_json, save_checkpoint
 from model.data import PageSource
 from model.distributed import World, among_others, join, launch
 from model.loop import Trained, Trainer
 from model.params import ModelParams, PageParams, TrackingParams, TrainParams
 from model.states import States
-from model.typed import as_dict, from_dict
+from model.typed import as_dict
 
-WHAT_READS = ("architecture", "image_widths", "image_depths", "token_dim", "heads", "pool_grid", "attention_depth",
-              "smam", "smam_place", "lead_positions")
-"""Fields of the model that the weights of the image stream depend on."""
 LOGGED = ("validate_auroc", "learning_rate", "images_per_second", "page_scale")
 INDIFFERENT = ("processes", "workers", "accumulate", "checkpoint_every", "save_minutes", "save_steps", "compile",
                "profile", "nodes", "shared", "image", "runtime", "accelerator", "secret")
@@ -87,46 +84,75 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
     world = join()
     store = RecordStore.open(records)
     checked = _refuse_unvalidated(validation, store)
-    signature = _signature(store, params, model, page, seed)
     _refuse_unfitting(params, model, page)
     torch.manual_seed(seed)
     net = build(model, classes=len(store.label_names), page=page)
     train, validate = _sources(store, params, page, seed, drawn="page" in net.reads)
     net.start_from_prevalence(torch.from_numpy(train.targets.mean(axis=0)))
     if params.start_from:
-        _begin_with(Path(params.start_from), net, store, model)
+        begin_with(Path(params.start_from), net, store, model)
     if params.teachers:
         soft = taught(params.teachers, store, train.rows, kept=_local(state)) if world.leads else None
         train = replace(train, soft=world.from_leader(soft))
-    states = _states(state, signature, resume, world)
+    signatures = [_signature(store, *settings, page, seed)
+                  for settings in ((params, model), *([pretraining(params, model)] if params.pretrain else []))]
+    states = [_states(state, signature, resume, world) for signature in signatures]
+    if state is not None and world.leads:
+        found = any(kept.found() for kept in states)
+        say(f"{'resuming from' if found else 'starting at epoch 1, states kept in'} {state}")
+    common = dict(seed=seed, world=world, say=say)
     with contextlib.ExitStack() as leaving:
         trace = Path(leaving.enter_context(tempfile.TemporaryDirectory()), TRACE) if world.leads else None
-        trainer = Trainer(net, train=train, validate=validate, params=params, seed=seed, states=states,
-                          signature=signature, world=world, say=say, trace=trace)
-        started = time.monotonic()
-        if not world.leads:
-            history = trainer.run(on_step=lambda _: None, on_epoch=lambda _: None).history
-            return TrainResult("", len(history), history[-1]["validate_auroc"], time.monotonic() - started)
+        started, mlflow = time.monotonic(), None
         tags = {**lineage(params, model, page), "data_digest": store.digest, "step": "train"}
-        mlflow = leaving.enter_context(start_run(tracking, name="train", tags=tags, machine=True))
-        mlflow.log_params({**flat_params(train=params, model=model, page=page), "seed": seed, "processes": world.size})
-        log_dataset(mlflow, digest=store.digest, name="records", context="training", records=len(store))
-        if (validation / "data_docs").is_dir():
-            mlflow.log_artifacts(str(validation / "data_docs"), "data_docs")
+        if world.leads:
+            mlflow = leaving.enter_context(start_run(tracking, name="train", tags=tags, machine=True))
+            _log_begin(mlflow, store, validation, {**flat_params(train=params, model=model, page=page), "seed": seed,
+                                                   "processes": world.size})
+        before = []
+        if params.pretrain:
+            before = _pretrain(net, store, mlflow, params=params, model=model, page=page,
+                               states=states[1], signature=signatures[1], **common)
+        trainer = Trainer(net, train=train, validate=validate, params=params, states=states[0],
+                          signature=signatures[0], trace=trace, **common)
         trained = _run(trainer, mlflow)
+        if not world.leads:
+            return TrainResult("", len(trained.history), trained.history[-1]["validate_auroc"],
+                               time.monotonic() - started)
         meta = {"label_names": store.label_names, "page": as_dict(page), "model": as_dict(model),
                 "train": as_dict(params), "seed": seed, **tags, "run_id": mlflow.active_run().info.run_id,
                 "tracking_uri": tracking.uri, "validation": checked,
                 "precision": str(trainer.dtype).removeprefix("torch."),
                 "device": trainer.device.type, "hardware": world.hardware, "processes": world.size,
-                "epochs": len(trained.history),
+                "epochs": len(trained.history), "pretraining": before,
                 "parameters": sum(p.numel() for p in trained.net.parameters()),
                 "validate_auroc": trained.history[-1]["validate_auroc"],
-                "seconds": sum(row["seconds"] for row in trained.history)}
+                "seconds": sum(row["seconds"] for row in (*before, *trained.history))}
         _write(checkpoint, trained, meta, trace, mlflow)
-        if states:
-            states.clear()
+        for kept in filter(None, states):
+            kept.clear()
         return TrainResult(meta["run_id"], meta["epochs"], meta["validate_auroc"], time.monotonic() - started)
+
+
+def _log_begin(mlflow, store: RecordStore, validation: Path, settings: dict) -> None:
+    """Tell MLflow what is trained, on which records, and how these were validated."""
+    mlflow.log_params(settings)
+    log_dataset(mlflow, digest=store.digest, name="records", context="training", records=len(store))
+    if (validation / "data_docs").is_dir():
+        mlflow.log_artifacts(str(validation / "data_docs"), "data_docs")
+
+
+def _pretrain(net: Network, store: RecordStore, mlflow, *, params: TrainParams, model: ModelParams, page: PageParams,
+              seed: int, **trainer) -> list[dict]:
+    """Let the image stream read signals off masked pages before it sees a label; return that phase's history."""
+    first_params, first_model = pretraining(params, model)
+    first = build(first_model, classes=len(store.label_names), page=page)
+    take(net, first)
+    train, _ = _sources(store, first_params, page, seed, drawn=True)
+    trained = _run(Trainer(first, train=train, validate=None, params=first_params, seed=seed, **trainer), mlflow,
+                   phase="pretrain")
+    take(trained.net, net)
+    return trained.history
 
 
 def _write(checkpoint: Path, trained: Trained, meta: dict, trace: Path, mlflow) -> None:
@@ -151,23 +177,34 @@ def _on_cluster(records: Path, validation: Path, checkpoint: Path, *, params: Tr
         run=_signature(store, params, model, page, seed)[:16], resume=resume, say=say))
 
 
-def _run(trainer: Trainer, mlflow) -> Trained:
-    """Run what is left of the epochs, with a progress bar and a line and a point in MLflow for each."""
+def _run(trainer: Trainer, mlflow, *, phase: str = "train") -> Trained:
+    """Run what is left of the epochs, with a progress bar and a line and a point in MLflow for each.
+
+    Without MLflow, in all processes but the first, nothing is said. What pretraining logs is called `pretrain_...`.
+    """
+    if mlflow is None:
+        return trainer.run(on_step=lambda _: None, on_epoch=lambda _: None)
+    prefix, named = ("", "") if phase == "train" else (f"{phase}_", f"{phase} ")
+
+    def log(row: dict) -> None:
+        mlflow.log_metrics({prefix + name: value for name, value in _logged(row).items()}, step=row["epoch"])
+
     for row in trainer.history:
-        mlflow.log_metrics(_logged(row), step=row["epoch"])
+        log(row)
     left = trainer.params.epochs * trainer.steps_per_epoch - trainer.done
-    bar, begun = track(range(left), total=left, label="train"), psutil.Process().create_time()
-    awaited = iter(("the first step",))
+    bar, begun = track(range(left), total=left, label=phase), psutil.Process().create_time()
+    awaited = iter((prefix + "seconds_to_first_step",))
 
     def on_step(_: dict) -> None:
-        if next(awaited, None):
-            mlflow.log_metric("seconds_to_first_step", time.time() - begun)
+        if name := next(awaited, None):
+            mlflow.log_metric(name, time.time() - begun)
         next(bar, None)
 
     def on_epoch(row: dict) -> None:
-        mlflow.log_metrics(_logged(row), step=row["epoch"])
-        say(f"epoch {row['epoch']}/{trainer.params.epochs}  loss {row['loss']:.4f}  image-only validation AUROC "
-            f"{row['validate_auroc']:.4f}  {row['images_per_second']:.0f} pages/s")
+        log(row)
+        read = f"  image-only validation AUROC {row['validate_auroc']:.4f}" if "validate_auroc" in row else ""
+        say(f"{named}epoch {row['epoch']}/{trainer.params.epochs}  loss {row['loss']:.4f}{read}  "
+            f"{row['images_per_second']:.0f} pages/s")
 
     trained = trainer.run(on_step=on_step, on_epoch=on_epoch)
     next(bar, None)
@@ -193,34 +230,13 @@ def _sources(store: RecordStore, params: TrainParams, page: PageParams, seed: in
             PageSource(store, rows["validate"], labels[rows["validate"]], page, 0.0, seed, drawn=drawn))
 
 
-def _begin_with(checkpoint: Path, net: Network, store: RecordStore, model: ModelParams) -> None:
-    """Give the network the weights of a checkpoint that reads pages alike and knows the same findings.
-
-    Parts that only training has (signal stream, CMAM, digitiser) are taken where they fit, and begin anew elsewhere.
-    """
-    other, meta = load_checkpoint(checkpoint)
-    theirs = from_dict(ModelParams, meta["model"], "model")
-    differing = [f"model.{name}" for name in WHAT_READS if getattr(theirs, name) != getattr(model, name)]
-    if list(store.label_names) != list(meta["label_names"]):
-        differing.append("label_names")
-    if differing:
-        raise ValueError(f"train.start_from: {checkpoint} has another {', '.join(differing)}; begin with one trained "
-                         "alike")
-    for name, part in net.named_children():
-        begun = getattr(other, name, None)
-        if begun is not None and _shapes(begun) == _shapes(part):
-            part.load_state_dict(begun.state_dict())
-
-
-def _shapes(part: nn.Module) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in part.state_dict().items()}
-
-
 def _refuse_unfitting(params: TrainParams, model: ModelParams, page: PageParams) -> None:
     for name, part in (("lambda_trace", "digitiser"), ("lambda_align", "signal_stream"),
                        ("lambda_attention", "signal_stream")):
         if getattr(params, name) and not (getattr(model, part) and model.architecture == "vizecgnet"):
             raise ValueError(f"train.{name}: needs model.{part} of the architecture vizecgnet; set it to 0")
+    if params.pretrain and model.architecture != "vizecgnet":
+        raise ValueError("train.pretrain: needs an image stream, the architecture vizecgnet; set it to 0")
     if model.lead_positions and not set(params.layouts) <= {page.layout}:
         raise ValueError(f"model.lead_positions: knows where the leads of {page.layout} lie; leave train.layouts empty")
 
@@ -246,10 +262,8 @@ def _states(state: Path | str | None, signature: str, resume: bool, world: World
     if state is None:
         return None
     states = States(shared(str(state)), signature[:16], warn=say)
-    if world.leads:
-        if not resume:
-            states.clear()
-        say(f"{'resuming from' if states.found() else 'starting at epoch 1, states kept in'} {state}")
+    if world.leads and not resume:
+        states.clear()
     return states
 
 

@@ -189,6 +189,50 @@ def test_pretraining_needs_no_labels_and_is_begun_with(inputs, tmp_path, weight)
     torch.testing.assert_close(weights(tmp_path / "then")[name], weights(tmp_path / "first")[name], atol=1e-6, rtol=0)
 
 
+def test_pretraining_in_the_same_run_looks_at_no_label_and_is_gone_on_with(inputs, tmp_path, monkeypatch):
+    """Cut after the first epoch with labels, the run goes on from there; the pretraining is not done again."""
+    said, blind = [], dataclasses.replace(PARAMS, pretrain=2, epochs=1, learning_rate=1e-9, ema=0.0)
+    run(checkpoint=tmp_path / "out", params=blind, **inputs)
+    run(checkpoint=tmp_path / "blind", params=dataclasses.replace(blind, shuffle_labels=True), **inputs)
+    name = "image.backbone.stem.0.weight"
+    torch.testing.assert_close(weights(tmp_path / "out")[name], weights(tmp_path / "blind")[name], atol=1e-6, rtol=0)
+
+    class Cut(Exception):
+        """Stands for the kill."""
+
+    def cut(line):
+        said.append(line)
+        if line.startswith("epoch 1/"):
+            raise Cut
+
+    params, state = dataclasses.replace(PARAMS, pretrain=2), tmp_path / "state"
+    run(checkpoint=tmp_path / "whole", params=params, **inputs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step, "say", cut)
+        with pytest.raises(Cut):
+            run(checkpoint=tmp_path / "cut", params=params, state=state, **inputs)
+    assert sum(line.startswith("pretrain epoch") for line in said) == 2
+    monkeypatch.setattr(step, "say", said.append)
+    result = run(checkpoint=tmp_path / "cut", params=params, state=state, resume=True, **inputs)
+    assert sum(line.startswith("pretrain epoch") for line in said) == 2
+    assert not list(state.iterdir())
+    for name, value in weights(tmp_path / "whole").items():
+        assert torch.equal(value, weights(tmp_path / "cut")[name]), name
+    _, meta = load_checkpoint(tmp_path / "cut")
+    losses = [row["loss_trace"] for row in meta["pretraining"]]
+    assert len(losses) == 2 and losses[1] < losses[0] and meta["epochs"] == 2
+    from mlflow import MlflowClient
+
+    tracked = MlflowClient(inputs["tracking"].uri).get_run(result.run_id).data.metrics
+    assert tracked["pretrain_loss_trace"] == pytest.approx(losses[1])
+
+
+def test_pretraining_without_an_image_stream_is_refused(inputs, tmp_path):
+    with pytest.raises(ValueError, match="train.pretrain: needs an image stream"):
+        run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, pretrain=1),
+            **{**inputs, "model": dataclasses.replace(inputs["model"], architecture="resnet2d")})
+
+
 def test_streams_that_compare_their_attention_come_closer(inputs, tmp_path):
     model = dataclasses.replace(inputs.pop("model"), cmam=False)
     run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, epochs=4, lambda_attention=5.0), model=model,
