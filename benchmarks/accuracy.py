@@ -31,6 +31,8 @@ from model.params import ModelParams, PageParams, Params, TrainParams, load_para
 from model.typed import from_dict
 
 ROWS = Path(__file__).with_suffix(".yaml")
+BASE = ("train.pretrain=0",)
+"""What rows share whatever the recipe: those that begin with pretraining are rows of their own."""
 KEY, FIGURES = "accuracy_key", "accuracy.json"
 """Tag by which a finished run is known, and its artifact."""
 
@@ -63,7 +65,7 @@ def planned(names: list[str], seeds: list[int], params_file: str | Path, overrid
         if name not in known:
             raise ValueError(f"--rows: no row is called {name!r}; there are {', '.join(known)}")
     return [Row(name, known[name]["reads"], seed,
-                load_params(params_file, (*overrides, *(f"{k}={json.dumps(v)}" for k, v in
+                load_params(params_file, (*BASE, *overrides, *(f"{k}={json.dumps(v)}" for k, v in
                                                         known[name]["change"].items()))),
                 known[name].get("test", True))
             for name in names or known for seed in seeds]

@@ -111,3 +111,12 @@ def test_every_row_changes_the_parameters_into_ones_that_exist(command, tmp_path
     rows = planned([], [1], "params.yaml", [])
     assert [row.name for row in rows] == list(yaml.safe_load(ROWS.read_text()))
     assert len({(row.params.model, row.params.train) for row in rows}) == len(rows)
+
+
+def test_rows_share_their_epochs_though_a_recipe_pretrains(tmp_path):
+    from benchmarks.accuracy import planned
+    from components.recipe import compose
+
+    recipe = compose("ptbxl-fast", tmp_path / "params.yaml")
+    rows = planned([], [1], tmp_path / "params.yaml", [])
+    assert recipe.train.pretrain and not any(row.params.train.pretrain for row in rows)
