@@ -66,7 +66,7 @@ def planned(names: list[str], seeds: list[int], params_file: str | Path, overrid
             raise ValueError(f"--rows: no row is called {name!r}; there are {', '.join(known)}")
     return [Row(name, known[name]["reads"], seed,
                 load_params(params_file, (*BASE, *overrides, *(f"{k}={json.dumps(v)}" for k, v in
-                                                        known[name]["change"].items()))),
+                                                               known[name]["change"].items()))),
                 known[name].get("test", True))
             for name in names or known for seed in seeds]
 
@@ -84,7 +84,6 @@ def measure(row: Row, pages: Path, records: Path, validation: Path, kept: Path, 
     described = json.loads((checkpoint / "model.json").read_text())
     figures = {"test": _on_test(row, checkpoint, pages, records) if row.test else {},
                **{name: described[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs")},
-               "pretrained": len(described.get("pretraining", [])),
                "hardware": described.get("hardware", described["device"]),  # earlier versions did not tell
                "trained_on": len(store.rows("train"))}
     tags = {KEY: row.key(PageSet.open(pages)), "train_run": described["run_id"], "data_digest": store.digest}
@@ -175,8 +174,7 @@ def _line(name: str, reads: str, runs: list[dict], views: tuple[str, ...]) -> st
         cells += [_spread([run["test"][view][metric]["value"] for run in runs]) if runs[0]["test"] else "–"
                   for metric in ("auroc", "f1")]
     minutes = np.mean([run["seconds"] for run in runs]) / 60
-    before = f"{runs[0]['pretrained']} + " if runs[0].get("pretrained") else ""
-    trained = f"{before}{runs[0]['epochs']} epochs, {minutes:.0f} min, {runs[0]['device']}"
+    trained = f"{runs[0]['epochs']} epochs, {minutes:.0f} min, {runs[0]['device']}"
     return "| " + " | ".join([*cells, str(len(runs)), trained]) + " |"
 
 

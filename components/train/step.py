@@ -121,17 +121,21 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
                                time.monotonic() - started)
         meta = {"label_names": store.label_names, "page": as_dict(page), "model": as_dict(model),
                 "train": as_dict(params), "seed": seed, **tags, "run_id": mlflow.active_run().info.run_id,
-                "tracking_uri": tracking.uri, "validation": checked,
-                "precision": str(trainer.dtype).removeprefix("torch."),
-                "device": trainer.device.type, "hardware": world.hardware, "processes": world.size,
-                "epochs": len(trained.history), "pretraining": before,
-                "parameters": sum(p.numel() for p in trained.net.parameters()),
-                "validate_auroc": trained.history[-1]["validate_auroc"],
-                "seconds": sum(row["seconds"] for row in (*before, *trained.history))}
+                "tracking_uri": tracking.uri, "validation": checked, **_came_to(trainer, trained, before)}
         _write(checkpoint, trained, meta, trace, mlflow)
         for kept in filter(None, states):
             kept.clear()
         return TrainResult(meta["run_id"], meta["epochs"], meta["validate_auroc"], time.monotonic() - started)
+
+
+def _came_to(trainer: Trainer, trained: Trained, before: list[dict]) -> dict:
+    """What the checkpoint says of how it was trained; `before` is the history of pretraining."""
+    return {"precision": str(trainer.dtype).removeprefix("torch."), "device": trainer.device.type,
+            "hardware": trainer.world.hardware, "processes": trainer.world.size,
+            "epochs": len(trained.history), "pretraining": before,
+            "parameters": sum(p.numel() for p in trained.net.parameters()),
+            "validate_auroc": trained.history[-1]["validate_auroc"],
+            "seconds": sum(row["seconds"] for row in (*before, *trained.history))}
 
 
 def _log_begin(mlflow, store: RecordStore, validation: Path, settings: dict) -> None:
