@@ -119,7 +119,8 @@ class Renderer:
 
     def shown(self, signal_uv: np.ndarray, style: Style = CLEAN, transform: Transform | None = None) -> np.ndarray:
         """Return what a perfect digitiser would read: float32 (12, width), the µV that each lead's trace shows in
-        each column of pixels, NaN where the page does not show the lead.
+        each column of pixels, by the grid and the pulse, so with the style's gain; NaN where the page does not show
+        the lead.
 
         A lead with a rhythm strip has it wherever its own box does not reach.
 
@@ -137,7 +138,7 @@ class Renderer:
                 continue
             if transform is not None:
                 x = transform.points(np.stack([x, y], axis=1))[:, 0]
-            values = np.asarray(signal_uv[box["lead"], box["first"]:box["stop"]], np.float64)
+            values = style.gain * np.asarray(signal_uv[box["lead"], box["first"]:box["stop"]], np.float64)
             read = np.interp(middles, x, values, left=np.nan, right=np.nan)
             covered = np.isfinite(read)
             out[box["lead"], covered] = read[covered]

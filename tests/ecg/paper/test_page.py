@@ -95,6 +95,15 @@ def test_a_millivolt_is_ten_millimetres():
     assert np.array_equal(np.roll(baseline, -20), raised)
 
 
+@pytest.mark.parametrize("gain", [0.9, 1.0, 1.2])
+def test_what_a_page_shows_is_the_height_of_its_ink(gain):
+    draw, style = renderer(), replace(PLAIN, gain=gain)
+    flat, raised = (draw.draw(np.full((12, 1000), uv), style)[:, 100] for uv in (0.0, 500.0))
+    rise_mm = next(rows for rows in range(1, 40) if np.array_equal(np.roll(flat, -rows), raised)) / draw.px_per_mm
+    shown = draw.shown(np.full((12, 1000), 500.0), style)[:, 100]
+    assert np.nanmax(shown) == pytest.approx(rise_mm * 100, rel=1e-5)
+
+
 def test_grid_lines_lie_five_millimetres_apart_and_can_be_off():
     blank = renderer().draw(np.full((12, 1000), np.nan), replace(CLEAN, names=False, pulse=False))
     dark = 255.0 - blank.mean(axis=0)
