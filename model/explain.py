@@ -16,6 +16,7 @@ from ecg.paper.layout import Layout, block_origin
 from ecg.paper.locate import Located
 from ecg.paper.rows import place_rows
 from ecg.paper.surface import map_points
+from model.inference import device_of
 from model.lead_map import arranged_on, boxes
 from model.network import PageReader, ink
 from model.params import PageParams
@@ -60,7 +61,7 @@ def relevance(reader: nn.Module, pages: np.ndarray, finding: int, *, px_per_mm: 
     Returns:
         float32 (B, H, W), >= 0; each page's sum is 1, or 0 where nothing spoke for it.
     """
-    given, probability = _differentiable(reader, torch.from_numpy(np.array(pages)))
+    given, probability = _differentiable(reader, torch.from_numpy(np.array(pages)).to(device_of(reader)))
     p = probability[:, finding].double().clamp(1e-7, 1 - 1e-7)
     gradient, = torch.autograd.grad((p.log() - (-p).log1p()).sum(), given)
     raw = (gradient * given).detach()[:, 0].cpu().numpy().astype(np.float32)
@@ -120,10 +121,11 @@ def overlay(image: np.ndarray, explanation: Explanation, located: Located, page:
     out = tinted(image, on_picture(explanation.relevance, located, page, image.shape[:2]))
     arranged = arranged_on(page)
     places = {(box.name, box.row >= len(arranged.rows)): box for box in arranged.traces}
+    found = _baselines(located, arranged)
     thick = max(1, round(max(out.shape[:2]) / 900))
     for share in explanation.leads[:named]:
         box = places[share.lead, share.strip]
-        corner = _to_pixels(np.array([box.left + 1.0, box.top + 3.0]), located)
+        corner = _to_pixels(np.array([box.left + 1.0, found[box.row] - _spacing(found, arranged) / 2 + 3.0]), located)
         text = f"{share.lead}{' strip' if share.strip else ''} {share.share:.0%}"
         for colour, width in (((255, 255, 255), 4 * thick), (_NAME, thick)):
             cv2.putText(out, text, tuple(int(v) for v in corner), cv2.FONT_HERSHEY_SIMPLEX, 0.6 * thick, colour, width,
@@ -149,8 +151,7 @@ def _to_canonical(mm: np.ndarray, located: Located, page: PageParams) -> np.ndar
     row = np.abs(mm[..., 1:] - found).argmin(axis=-1)
     moved = mm[..., 1] - found[row] + arranged.row_mm * (row + 0.5)
     # Beyond half a row above the first and below the last there is no page.
-    reach = np.diff(found).mean() / 2 if len(found) > 1 else arranged.row_mm / 2
-    moved = np.where(np.abs(mm[..., 1] - found[row]) <= reach, moved, -1e3)
+    moved = np.where(np.abs(mm[..., 1] - found[row]) <= _spacing(found, arranged) / 2, moved, -1e3)
     return np.stack([mm[..., 0] + x, moved + y], axis=-1) * page.px_per_mm
 
 
@@ -161,6 +162,11 @@ def _to_pixels(block_mm: np.ndarray, located: Located) -> np.ndarray:
 def _baselines(located: Located, arranged: Layout) -> np.ndarray:
     """Where each layout row's baseline lies below the block's top on the paper, mm."""
     return place_rows(np.asarray(located.rows), arranged.height_mm, 1.0, arranged)
+
+
+def _spacing(found: np.ndarray, arranged: Layout) -> float:
+    """How far the rows lie apart on the paper, mm."""
+    return float(np.diff(found).mean()) if len(found) > 1 else arranged.row_mm
 
 
 def _differentiable(reader: nn.Module, pages: Tensor) -> tuple[Tensor, Tensor]:

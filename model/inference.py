@@ -28,7 +28,7 @@ def predict_pages(reader: Callable[[Tensor], Tensor], pages: np.ndarray, *, batc
     """
     if pages.dtype != np.uint8 or pages.ndim != 3 or not len(pages):
         raise ValueError(f"pages: expected uint8 of shape (N, H, W) with N >= 1, got {pages.dtype} {pages.shape}")
-    device = _device(reader)
+    device = device_of(reader)
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pages), batch_size):
@@ -55,6 +55,7 @@ def predict_batches(net: torch.nn.Module, batches: Iterable[Batch], *,
     return torch.cat(parts).numpy()
 
 
-def _device(reader: Callable[[Tensor], Tensor]) -> torch.device:
+def device_of(reader: Callable[[Tensor], Tensor]) -> torch.device:
+    """Return where a reader's weights lie; what has none reads on the processor."""
     parameter = next(reader.parameters(), None) if isinstance(reader, torch.nn.Module) else None
     return torch.device("cpu") if parameter is None else parameter.device

@@ -18,7 +18,7 @@ import numpy as np
 
 from ecg.paper.draw import PageOptions, draw_page
 from ecg.paper.files import read_image_bytes
-from ecg.paper.layout import Layout, fitted, layout
+from ecg.paper.layout import Layout, layout
 from ecg.paper.locate import NoGridError, to_canonical
 from ecg.pictures import Pictures
 from model.params import PageParams
@@ -113,9 +113,8 @@ def draw_captured(job: _Job) -> np.ndarray:
     kind, arranged = view(job.capture, page)
     options = PageOptions(layout=arranged, style="sampled", capture=kind, dpi=DPI, seed=job.seed)
     picture = draw_page(job.signal, sampling_rate=job.sampling_rate, options=options, record=job.record).rgb
-    expected = fitted(layout(arranged), height_mm=page.height / page.px_per_mm)
     try:
-        return _locate(picture, expected, page)
+        return _locate(picture, layout(arranged), page)
     except NoGridError:
         return _blank(page)
 

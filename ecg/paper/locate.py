@@ -15,7 +15,7 @@ import numpy as np
 from ecg.paper.compose import compose, tone
 from ecg.paper.grid import MIN_CONFIDENCE, Grid, find_grid
 from ecg.paper.guess import guess_from_ink
-from ecg.paper.layout import Layout, layout
+from ecg.paper.layout import Layout, fitted, layout
 from ecg.paper.overlay import overlay
 from ecg.paper.rows import find_left, find_rows, place_rows
 from ecg.paper.straight import Straight, straighten
@@ -87,13 +87,14 @@ def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float
         height: of the canonical page in pixels.
         width: of the canonical page in pixels.
         px_per_mm: of the canonical page.
-        page_layout: the arrangement expected; by default 3x4+1R.
+        page_layout: the arrangement expected; by default 3x4+1R. Its rows are moved together where the canonical
+            page is lower, as on the pages that readers learn from.
 
     Raises:
         NoGridError: no ECG page is to be seen; a ValueError.
         ValueError: another shape or dtype, or a picture too small to hold a page.
     """
-    page_layout = page_layout or layout("3x4+1R")
+    page_layout = fitted(page_layout or layout("3x4+1R"), height_mm=height / px_per_mm)
     image = _checked(image)
     grid = find_grid(image)
     warnings = []

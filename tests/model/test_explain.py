@@ -1,5 +1,7 @@
 """Explanations: of the network and of its packaged program alike, back on the picture, and bound to the weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from ecg.paper.layout import layout
 from ecg.paper.locate import to_canonical
 from ecg.paper.sheet import draw_sheet
 from ecg.sources.simulated import plan, simulate
-from model.explain import explain, lead_shares, on_picture, overlay, relevance
+from model.explain import Explanation, LeadShare, explain, lead_shares, on_picture, overlay, relevance
 from model.export import export_reader, load_reader, save_reader
 from model.lead_map import boxes
 from model.network import PageReader, VizECGNet
@@ -88,7 +90,20 @@ def test_a_map_comes_back_to_where_the_lead_lies_on_the_picture(picture):
         points = points[np.isfinite(points).all(axis=1)].astype(int)
         assert back[points[:, 1], points[:, 0]].mean() > 0.9
         y, x = np.nonzero(back > 0.5)
-        assert (np.abs(x.mean() - points[:, 0].mean()), np.abs(y.mean() - points[:, 1].mean())) < (12, 25)
+        assert np.abs(x.mean() - points[:, 0].mean()) < 12 and np.abs(y.mean() - points[:, 1].mean()) < 25
+
+
+def test_names_stand_at_the_rows_that_were_found():
+    close = replace(layout(PAGE.layout), row_mm=20.0)
+    signal = simulate(plan(records=1, seed=3)[0], seed=3)
+    sheet = draw_sheet(signal, sampling_rate=100.0, layout=close, dpi=100)
+    located = to_canonical(sheet.page.rgb(), height=PAGE.height, width=PAGE.width, px_per_mm=PAGE.px_per_mm)
+    strip = len(close.traces) - 1
+    why = Explanation("A", np.zeros((PAGE.height, PAGE.width), np.float32), (LeadShare("II", True, 1.0),))
+    named, bare = (overlay(sheet.page.rgb(), why, located, PAGE, named=count) for count in (1, 0))
+    rows = np.nonzero((named != bare).any(axis=(1, 2)))[0]
+    above_mm = (np.nanmedian(sheet.labels.traces[strip].points[:, 1]) - rows) / 100 * 25.4
+    assert len(rows) and 0 < above_mm.min() and above_mm.max() < 13
 
 
 def test_the_overlay_reddens_the_picture_where_the_map_is(picture):

@@ -11,7 +11,7 @@ import pytest
 from ecg.paper.capture import capture
 from ecg.paper.files import read_image
 from ecg.paper.header import Header
-from ecg.paper.layout import Layout, layout
+from ecg.paper.layout import Layout, fitted, layout
 from ecg.paper.locate import AROUND_MM, MIN_CONFIDENCE, NoGridError, overlay, to_canonical
 from ecg.paper.page import CLEAN, Renderer
 from ecg.paper.print_style import STYLES, SheetStyle
@@ -23,8 +23,8 @@ PAGE = {"height": 256, "width": 512, "px_per_mm": 2.0}
 PRINTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "prints"
 
 
-def canonical(signal):
-    return Renderer(LAYOUT, **PAGE, sampling_rate=100.0, samples=1000).draw(signal)
+def canonical(signal, arranged=LAYOUT):
+    return Renderer(arranged, **PAGE, sampling_rate=100.0, samples=1000).draw(signal)
 
 
 def drawn(signal, dpi=150, arranged=LAYOUT, style=STYLES["pink"]):
@@ -65,6 +65,15 @@ def test_the_box_is_that_of_the_traces():
     left, top, right, bottom = (side / 150 * 25.4 for side in to_canonical(sheet(beats_uv()), **PAGE).box)
     assert abs(left - BLOCK[0]) < 1 and abs(right - left - 250) < 0.6
     assert abs(top - BLOCK[1]) < 1.5 and abs(bottom - top - 120) < 1.5
+
+
+@pytest.mark.parametrize("name", ["3x4+2R", "6x2", "6x2+1R", "12x1"])
+def test_rows_lie_where_readers_learnt_them_in_every_layout(name):
+    signal, printed = 0.4 * beats_uv(), layout(name)
+    learnt = canonical(signal, fitted(printed, height_mm=PAGE["height"] / PAGE["px_per_mm"]))
+    located = to_canonical(sheet(signal, 150, printed), **PAGE, page_layout=printed)
+    x, y, agreement = displacement(learnt, located.image)
+    assert abs(x) <= 2 and abs(y) <= 2 and agreement > 0.5
 
 
 def test_wandering_baselines_move_the_page_by_two_pixels_at_most():
