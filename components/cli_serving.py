@@ -31,7 +31,8 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=Path, default=Path(STEPS[step].folder), metavar="DIR",
                             help=f"what {step} wrote ({STEPS[step].folder})")
     parser.add_argument("--onnx", type=Path, default=Path(ARTIFACTS, "onnx", "model.onnx"), metavar="FILE",
-                        help=f"file to write, and FILE.json with what was measured ({ARTIFACTS}/onnx/model.onnx)")
+                        help="file to write, and beside it, ending in .json, what was measured; not "
+                        f"in the package's folder ({ARTIFACTS}/onnx/model.onnx)")
     parser.add_argument("--int8", type=Path, metavar="FILE", help="8-bit file to write as well; its loss is measured")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="test pages a capture for the loss (all)")
 

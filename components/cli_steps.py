@@ -46,6 +46,8 @@ def _run(arguments: argparse.Namespace, *, step: Step) -> int:
     if getattr(arguments, "source", None):
         arguments.overrides.append(f"ingest.source={arguments.source}")
     params = params_of(arguments)
+    if step.name == "deploy" and arguments.stop:
+        return _stop(arguments.deployment, params)
     given = {name: getattr(arguments, name) for name in (*step.inputs, step.output)}
     for name, key in step.external.items():
         given[name] = getattr(arguments, name) or _from_params(params, key)
@@ -69,6 +71,13 @@ def _run(arguments: argparse.Namespace, *, step: Step) -> int:
     if os.environ.get("RANK", "0") != "0":
         return 0  # one of several processes of a training; the first reports
     _report(step, given[step.output], asdict(result), time.monotonic() - started)
+    return 0
+
+
+def _stop(deployment: Path, params: Params) -> int:
+    from components.deploy.step import stop_server
+
+    print(f"deploy: {'TorchServe is stopped' if stop_server(deployment, params.deploy) else 'no TorchServe runs'}")
     return 0
 
 
@@ -147,6 +156,8 @@ def _gate_arguments(parser: argparse.ArgumentParser) -> None:
 def _deploy_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--champion", action="store_true", help="serve what has the alias champion in the registry, "
                         "with the registry's package; --package and --registration are not read")
+    parser.add_argument("--stop", action="store_true", help="stop the TorchServe that a deployment started, which runs "
+                        "on after the command; nothing is deployed, the registry stays as it is")
     add_override_arguments(parser)
 
 

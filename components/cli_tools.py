@@ -55,6 +55,8 @@ def add_reader_arguments(parser: argparse.ArgumentParser) -> None:
     key.add_argument("--token", metavar="TEXT", help=f"for the endpoint (${TOKEN}, which other users of the machine do "
                      "not see)")
     key.add_argument("--key-file", type=Path, metavar="FILE", help=f"TorchServe's key file instead ({KEY_FILE})")
+    parser.add_argument("--layout", metavar="NAME", help="how the pages are arranged, such as 6x2 or 12x1, where it is "
+                        "not as the package expects")
 
 
 def reader_of(arguments: argparse.Namespace, verb: str) -> dict:
@@ -63,14 +65,14 @@ def reader_of(arguments: argparse.Namespace, verb: str) -> dict:
     if endpoint is None:
         if token or key_file:
             raise ValueError("--token and --key-file open an endpoint: name it with --endpoint URL")
-        return {"package": package or _own_package(verb)}
+        return {"package": package or _own_package(verb), "layout": arguments.layout}
     if key_file is None:
         token = token or os.environ.get(TOKEN)
     if token is None:
         key_file = key_file or KEY_FILE
         if not key_file.exists():
             raise ValueError(f"{key_file}: no such file; give the server's --token, or its --key-file")
-    return {"endpoint": endpoint, "token": token, "key_file": key_file}
+    return {"endpoint": endpoint, "token": token, "key_file": key_file, "layout": arguments.layout}
 
 
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +86,7 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
 
 _PREDICT_MORE = """  vizecg predict page.jpg                                one page, read on this machine
   vizecg predict scans/ 'archive/**/*.dcm' --html a.html a folder and a pattern; a page to look at and print
+  vizecg predict old/ --package zoo/ptbxl --layout 6x2   pages of six rows, two columns
   VIZECG_TOKEN=... vizecg predict page.pdf --endpoint http://127.0.0.1:8080
                                                          asks a served model
 

@@ -43,11 +43,15 @@ def run(*, package: Path, pages: Path, onnx: Path, int8: Path | None = None, lim
         limit: of test pages a capture that the loss is measured on; 0: all.
 
     Raises:
-        ValueError: the package is damaged, the pages are not its model's, or the ONNX differs by more than `PARITY`.
+        ValueError: the package is damaged or is where the files would go, the pages are not its model's, or the ONNX
+            differs by more than `PARITY`.
     """
     with tempfile.TemporaryDirectory() as scratch:
         # What comes with the project has no archive for TorchServe, and needs none here.
         meta = check_package(with_archive(package, Path(scratch, "package")))
+    if onnx.parent.resolve() == package.resolve():
+        raise ValueError(f"--onnx: {onnx} lies in the package, whose model.json would be written over; give another "
+                         "folder")
     page_set = PageSet.open(pages)
     if dict(page_set.page) != dict(meta["page"]) or list(page_set.label_names) != list(meta["label_names"]):
         raise ValueError(f"{pages}/pages.json: page or label_names are not the package's; give the pages that it was "

@@ -13,6 +13,7 @@ from ecg.files import write_whole
 from ecg.records import write_beside
 from model.checkpoint import read_json
 from model.drift import Check, Served, compare
+from model.file_reading import pages_of
 from model.params import MonitorParams
 
 DRIFT, TOO_FEW = 3, 4
@@ -62,6 +63,8 @@ def run(*, answers: list[dict], reference: Path, report: Path, params: MonitorPa
 def read_log(path: Path) -> list[dict]:
     """Read answers: JSON lines, one answer each, or the array that `vizecg predict --json` writes.
 
+    Of a file of several pages each page counts.
+
     Raises:
         ValueError: missing, too large, or a line is no answer.
     """
@@ -85,6 +88,8 @@ def read_log(path: Path) -> list[dict]:
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
         answers += value if isinstance(value, list) else [value]
+    if all(isinstance(answer, dict) and isinstance(answer.get("pages", []), list) for answer in answers):
+        answers = [page for answer in answers for page in pages_of(answer)]
     if not answers or not all(isinstance(a, dict) and ("findings" in a or "error" in a) for a in answers):
         raise ValueError(f"{path}: an answer must have 'findings' or 'error'")
     return answers

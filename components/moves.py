@@ -10,6 +10,7 @@ same result. The aliases follow it; an alias that somebody set by hand in MLflow
 
 import getpass
 import json
+import os
 import socket
 import time
 from dataclasses import asdict, dataclass
@@ -142,7 +143,14 @@ def standing(client, name: str) -> Standing:
 
 
 def crown(client, name: str, version: str, *, why: str, seen: Standing | None = None) -> str | None:
-    """Make a version the champion and the one before it the previous champion, if nobody else did meanwhile.
+    """Make a version the champion and the one before it the previous champion, as `enter` and `settle` do."""
+    before = enter(client, name, version, why=why, seen=seen)
+    settle(client, name)
+    return before
+
+
+def enter(client, name: str, version: str, *, why: str, seen: Standing | None = None) -> str | None:
+    """Enter a version as the champion, if nobody else did meanwhile; the aliases follow with `settle`.
 
     Args:
         client: MLflow's.
@@ -163,7 +171,6 @@ def crown(client, name: str, version: str, *, why: str, seen: Standing | None = 
     if seen.champion == version:
         return None
     _claim(client, name, Entry(0, seen.number, seen.champion, version, actor(), now().isoformat(), why))
-    settle(client, name)
     return seen.champion or None
 
 
@@ -184,6 +191,8 @@ def adopt(client, name: str, seen: Standing) -> Standing:
 
 def settle(client, name: str) -> None:
     """Set the aliases to what the ledger says, again where it grew meanwhile, and write the move into the tags."""
+    if not ledger(client, name):
+        return
     while True:
         last = ledger(client, name)[-1]
         if last.to:
@@ -206,7 +215,11 @@ def settle(client, name: str) -> None:
 
 def actor() -> str:
     """Who acts: the user and the machine."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # containers run as a number that has no name there
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def now() -> datetime:

@@ -19,8 +19,8 @@ Read = Callable[..., dict]
 
 
 def run(*, page_paths: list[Path], package: Path | None = None, endpoint: str | None = None, token: str | None = None,
-        key_file: Path | None = None, json_out: Path | None = None, csv_out: Path | None = None,
-        html_out: Path | None = None, fhir_out: Path | None = None) -> list[dict]:
+        key_file: Path | None = None, layout: str | None = None, json_out: Path | None = None,
+        csv_out: Path | None = None, html_out: Path | None = None, fhir_out: Path | None = None) -> list[dict]:
     """Read pages and print a table of findings for each.
 
     Args:
@@ -29,6 +29,7 @@ def run(*, page_paths: list[Path], package: Path | None = None, endpoint: str | 
         endpoint: address of the server, or of a model on it.
         token: for the endpoint; or
         key_file: TorchServe's key file, read anew at each request.
+        layout: how the pages are arranged; None: as the package expects.
         json_out: file to write the answers to, without pictures.
         csv_out: file to write a table to, a row a finding.
         html_out: file to write a page for people to, with pictures.
@@ -48,7 +49,7 @@ def run(*, page_paths: list[Path], package: Path | None = None, endpoint: str | 
     files = image_files(page_paths)
     for out in filter(None, (json_out, csv_out, html_out, fhir_out)):
         _check_place(out)
-    read = reader(package, endpoint, token, key_file)
+    read = reader(package, endpoint, token, key_file, layout)
     results, pictures = [], []
     try:
         for file in track(files, total=len(files), label="predict"):
@@ -84,7 +85,7 @@ def read_pages(folder: Path, package: Path) -> list[dict]:
     Raises:
         ValueError: no page is there, or the package is damaged.
     """
-    read, files = reader(package, None, None, None), image_files([folder])
+    read, files = reader(package, None, None, None, None), image_files([folder])
     return [page for file in track(files, total=len(files), label="read")
             for page in pages(_attempt(read, file, explain=False))]
 
@@ -160,18 +161,24 @@ def image_files(paths: list[Path]) -> list[Path]:
     return files
 
 
-def reader(package: Path | None, endpoint: str | None, token: str | None, key_file: Path | None) -> Read:
+def reader(package: Path | None, endpoint: str | None, token: str | None, key_file: Path | None,
+           layout: str | None) -> Read:
     """Return what reads a file: a package on this machine, or a client of a served model.
 
     Raises:
-        ValueError: not one of package and endpoint, not one of token and key file, or a damaged package.
+        ValueError: not one of package and endpoint, not one of token and key file, a damaged package, no such layout,
+            or a layout for an endpoint.
     """
     if (package is None) == (endpoint is None):
         raise ValueError("give either a package (--package DIR) or a served model (--endpoint URL)")
     if package is not None:
         from model.file_reading import FileReading
+        from model.reading import PageReading
 
-        return FileReading.open(package).read
+        reading = PageReading.open(package)
+        return FileReading(reading.arranged(layout) if layout else reading).read
+    if layout is not None:
+        raise ValueError("--layout: a served model reads the layout of its package; leave it out, or give --package")
     from serving.client import Client, file_token, static_token
 
     if (token is None) == (key_file is None):

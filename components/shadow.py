@@ -44,13 +44,15 @@ def run(*, package: Path, deployment: Path, log: Path, params: DeployParams, por
     """
     import uvicorn
 
-    check_package(package)
+    version = check_package(package)["version"]
     read_json(deployment / "deployment.json", made_by="vizecg deploy")
     with reach(state_folder(deployment, params), params) as server:
+        # Asked before it is loaded: the first version of a server is what the server answers with.
+        served = server.management.default(params.name)
+        if served in (None, version):
+            raise ValueError(f"{package}: " + ("nothing is served that it could be compared with" if served is None
+                             else "is what is served") + "; deploy another version first")
         loaded = load(server, package, params)
-        if loaded.previous in (None, loaded.version):
-            raise ValueError(f"{package}: " + ("nothing is served that it could be compared with" if loaded.previous
-                             is None else "is what is served") + "; deploy another version first")
     challenger = Client(f"{server.inference.rstrip('/')}/predictions/{loaded.name}/{loaded.version}",
                         file_token(server.key_file), retries=0)
     shadow = Shadow(challenger, log)
@@ -63,7 +65,7 @@ def run(*, package: Path, deployment: Path, log: Path, params: DeployParams, por
         if loaded.new:
             unload(server, loaded.name, loaded.version)
     counts = {name: seen["summary"].get(name, 0) for name in ("copied", "same", "differ", "failed", "skipped")}
-    return ShadowResult(loaded.previous, loaded.version, **counts, largest=seen["largest"])
+    return ShadowResult(served, version, **counts, largest=seen["largest"])
 
 
 def say(result: ShadowResult) -> str:

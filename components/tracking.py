@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from model.params import TrackingParams
 from model.typed import as_dict
@@ -19,7 +20,8 @@ def connect(tracking: TrackingParams):
     """Point MLflow at the server or database of `tracking` and return the `mlflow` module.
 
     Raises:
-        ValueError: the address is neither sqlite, postgresql, mysql nor http(s).
+        ValueError: the address is neither sqlite, postgresql, mysql nor http(s), nobody answers there, or the server
+            refuses us.
     """
     if not tracking.uri.startswith(("sqlite:", "postgresql", "mysql", "http://", "https://")):
         raise ValueError(f"tracking.uri: {tracking.uri!r} is no MLflow address; use sqlite:///FILE or http(s)://HOST")
@@ -35,10 +37,21 @@ def connect(tracking: TrackingParams):
 
     mlflow.set_tracking_uri(tracking.uri)
     mlflow.set_registry_uri(tracking.uri)
-    if mlflow.get_experiment_by_name(tracking.experiment) is None:
-        mlflow.create_experiment(tracking.experiment, artifact_location=_artifact_location(tracking.uri))
-    mlflow.set_experiment(tracking.experiment)
+    try:
+        if mlflow.get_experiment_by_name(tracking.experiment) is None:
+            mlflow.create_experiment(tracking.experiment, artifact_location=_artifact_location(tracking.uri))
+        mlflow.set_experiment(tracking.experiment)
+    except mlflow.exceptions.MlflowException as error:
+        why = str(error).splitlines()[0].replace(tracking.uri, _shown(tracking.uri))
+        raise ValueError(f"tracking.uri: MLflow at {_shown(tracking.uri)} does not answer as it should ({why[:300]}); "
+                         "see MLFLOW_TRACKING_URI, and the user and password in its variables") from None
     return mlflow
+
+
+def _shown(uri: str) -> str:
+    """An address without the user and the password that may stand in it."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from components.predict import reader
 
 
 def run(*, host: str, port: int, package: Path | None = None, endpoint: str | None = None, token: str | None = None,
-        key_file: Path | None = None) -> None:
+        key_file: Path | None = None, layout: str | None = None) -> None:
     """Serve the page until the process is told to stop; arguments as those of `components.predict.run`.
 
     Raises:
@@ -16,7 +16,7 @@ def run(*, host: str, port: int, package: Path | None = None, endpoint: str | No
     """
     from serving.web.app import serve
 
-    read = functools.partial(reader(package, endpoint, token, key_file), explain=True)
+    read = functools.partial(reader(package, endpoint, token, key_file, layout), explain=True)
     try:
         socket.create_server((host, port)).close()
     except (OSError, OverflowError) as error:

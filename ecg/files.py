@@ -1,7 +1,23 @@
 """Files that appear whole or not at all."""
 
 import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+DEVICES = ("/dev", "/proc")
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Yield a file beside `path` that nobody else has, and that takes its place in one move unless the body raises."""
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.writing")
+    try:
+        yield scratch
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def write_whole(path: Path | str, content: bytes | str, *, durable: bool = False) -> None:
@@ -13,14 +29,12 @@ def write_whole(path: Path | str, content: bytes | str, *, durable: bool = False
         durable: return only once the disk has it, for what must outlive a power cut.
     """
     path, data = Path(path), content.encode() if isinstance(content, str) else content
+    if any(path.is_relative_to(place) for place in DEVICES) or (path.exists() and not path.is_file()):
+        path.write_bytes(data)  # /dev/stdout, a pipe: a move would put a file in its place
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.writing")
-    try:
-        with open(scratch, "wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with beside(path) as scratch, open(scratch, "wb") as file:
+        file.write(data)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())

@@ -37,7 +37,8 @@ def fit_scaling(scores: np.ndarray, truth: np.ndarray, *, method: Method) -> lis
         method: vector, temperature or none.
 
     Returns:
-        One for each finding; one that the pages have always or never is left as it is.
+        One for each finding; one that the pages have always or never teaches nothing, and has by `vector` no
+        scaling, by `temperature` the slope of the others.
     """
     classes = scores.shape[1]
     known = truth.any(axis=0) & ~truth.all(axis=0)

@@ -19,7 +19,7 @@ from model.subgroups import LEAST_PATIENTS, subgroups
 KEYS = ["split", "capture", "record"]
 """What one row of a table of predictions is about."""
 Take = Callable[[np.ndarray], np.ndarray]
-"""Class figures (R, C, 6) to the one that is meant (R,)."""
+"""Class figures (R, C, M), M as in `METRICS`, to the one that is meant (R,)."""
 
 
 @dataclass(frozen=True)

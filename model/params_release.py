@@ -6,6 +6,8 @@ from typing import Literal
 
 from model.typed import check
 
+LEAST_RESAMPLES, LEAST_LEVEL = 20, 0.8
+"""Below these an interval says nothing about where a figure may lie."""
 
 @dataclass(frozen=True)
 class EvaluateParams:
@@ -27,8 +29,9 @@ class EvaluateParams:
     def __post_init__(self) -> None:
         check(0 < self.coverage < 1, "evaluate.coverage", "must lie between 0 and 1")
         check(0 <= self.refused < 1, "evaluate.refused", "must lie between 0 and 1")
-        check(self.resamples >= 1, "evaluate.resamples", "must be at least 1")
-        check(0 < self.level < 1, "evaluate.level", "must lie between 0 and 1")
+        # A gate that asks for an interval's end would ask for nothing where the interval is a point.
+        check(self.resamples >= LEAST_RESAMPLES, "evaluate.resamples", f"must be at least {LEAST_RESAMPLES}")
+        check(LEAST_LEVEL <= self.level < 1, "evaluate.level", f"must be at least {LEAST_LEVEL} and below 1")
         check(self.batch_size >= 1, "evaluate.batch_size", "must be at least 1")
 
 

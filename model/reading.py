@@ -58,6 +58,15 @@ class PageReading:
                    Certainty.from_dict(known, labels) if known else None,
                    Refusal(**meta["refusal"]) if meta.get("refusal") else None)
 
+    def arranged(self, name: str) -> "PageReading":
+        """Return the reading of pages in another layout than the package's; a reader may have learnt on several.
+
+        Raises:
+            ValueError: no such layout.
+        """
+        layout(name)
+        return replace(self, page=replace(self.page, layout=name))
+
     def prepare(self, data: bytes) -> Located:
         """Decode an image file and bring the page on it into the canonical form.
 

@@ -1,11 +1,13 @@
 """A Kubeflow Pipelines server: start a run, follow it, have one started again and again."""
 
+import contextlib
 import io
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import requests
@@ -27,7 +29,8 @@ NOT_A_TASK = ("root", "driver", "executor")
 class Server:
     """Where the API is, and as whom to speak to it.
 
-    `token_file` holds a bearer token, read anew at each request, for clusters that ask for one; `account` is the
+    `token_file` holds a bearer token, read anew for each client, and by `follow` when the one before has run out;
+    `account` is the
     Kubernetes service account of the tasks, `namespace` the profile's on a multi-user cluster.
     """
 
@@ -144,9 +147,9 @@ def follow(server: Server, run: str, *, say: Callable[[str], None]) -> str:
         ValueError: no server answers, or it does not know the run.
         RuntimeError: the server stopped answering.
     """
-    client, shown = server.client(), {}
+    clients, shown = [server.client()], {}
     while True:
-        seen = _look(server, client, run)
+        seen = _look(server, clients, run)
         for name, state in _states(seen).items():
             if shown.get(name) != state:
                 shown[name] = state
@@ -158,22 +161,25 @@ def follow(server: Server, run: str, *, say: Callable[[str], None]) -> str:
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _look(server: Server, client, run: str):
-    """Ask for a run, again and again while the server is away."""
+def _look(server: Server, clients: list, run: str):
+    """Ask for a run with the last client, again and again while the server is away; with a new token where it asks."""
     from kfp_server_api import ApiException
 
     for _ in range(LOOKS_THAT_MAY_FAIL):
         try:
-            return client.get_run(run)
+            return clients[-1].get_run(run)
         except ApiException as error:
             if error.status == 404:
                 raise ValueError(f"{server.host}: there is no run {run}") from None
             why = f"{error.status} {error.reason}"
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                with contextlib.suppress(ValueError):
+                    clients[:] = [server.client()]
         except urllib3.exceptions.HTTPError as error:
             why = type(error).__name__
         time.sleep(SECONDS_BETWEEN_LOOKS)
     raise RuntimeError(f"{server.host}: does not answer any more ({why}); the run goes on: "
-                       f"vizecg pipeline follow {run}")
+                       f"vizecg pipeline follow {run} --host {server.host}")
 
 
 def six_fields(cron: str) -> str:

@@ -13,26 +13,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import requests
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from starlette.concurrency import run_in_threadpool
 
 from serving.client import as_form
-from serving.keys import bearer, fresh_key
+from serving.keys import bearer, fresh_key, read_key
 from serving.metrics import scrape
 from serving.shadow import Seen, Shadow
-from serving.torchserve import MAX_BYTES, RESPONSE_TIMEOUT_S, Server
+from serving.torchserve import MAX_BYTES, RESPONSE_TIMEOUT_S, Server, is_running
 
 DOWN, UP, LOADED, READY = "down", "up", "loaded", "ready"
 UPLOAD_SECONDS = 60.0
+AT_ONCE = 64
+"""Pages that are passed on at the same time, by threads of their own: those of FastAPI are left to the probes."""
 PASSED_ON = ("explain", "format")
 
 
 def state_of(server: Server, name: str) -> str:
     """Say how far a server is: `down`, `up` without the model, `loaded` with no worker that answers yet, or `ready`."""
     try:
-        versions = server.management.versions(name)
-        default = next((version for version, is_default in versions.items() if is_default), None)
+        default = server.management.default(name)
         if default is None:
             return UP
         return READY if server.management.ready(name, default) else LOADED
@@ -66,11 +68,13 @@ def make_front(server: Server, name: str, *, token: Callable[[], str], shadow: S
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     session = requests.Session()
-    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=64))
+    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=AT_ONCE))
+    pages = CapacityLimiter(AT_ONCE)
 
     @app.get("/health/live")
-    def live() -> dict:
-        return {"state": "alive"}
+    async def live() -> JSONResponse:
+        alive = is_running(server.state)
+        return JSONResponse({"state": "alive" if alive else DOWN}, 200 if alive else 503)
 
     @app.get("/health/ready")
     def ready() -> JSONResponse:
@@ -94,7 +98,7 @@ def make_front(server: Server, name: str, *, token: Callable[[], str], shadow: S
             return _refusal(408, f"the file did not arrive within {UPLOAD_SECONDS:g} s; try again")
         if page is None:
             return _refusal(413, f"this file is too large: the limit is {MAX_BYTES // 1_000_000} MB; save it as JPEG")
-        return await run_in_threadpool(_pass_on, session, server, name, request, page, shadow)
+        return await run_sync(_pass_on, session, server, name, request, page, shadow, limiter=pages)
 
     return app
 
@@ -124,8 +128,7 @@ async def _body(request: Request) -> bytes | None:
 
 def _pass_on(session: requests.Session, server: Server, name: str, request: Request, page: bytes,
              shadow: Shadow | None) -> Response:
-    headers = {"Content-Type": request.headers.get("content-type", "application/octet-stream"),
-               **bearer(fresh_key(server.key_file, "inference"))}
+    headers = {"Content-Type": request.headers.get("content-type", "application/octet-stream")}
     query = {option: request.query_params[option] for option in PASSED_ON if option in request.query_params}
     started = time.perf_counter()
     sent: dict = {"data": page}
@@ -134,9 +137,14 @@ def _pass_on(session: requests.Session, server: Server, name: str, request: Requ
         sent = as_form(page, query)
         del headers["Content-Type"]
     try:
-        reply = session.post(f"{server.inference.rstrip('/')}/predictions/{name}", params=query, headers=headers,
-                             timeout=RESPONSE_TIMEOUT_S, **sent)
-    except requests.RequestException:
+        for _ in range(2):
+            key = fresh_key(server.key_file, "inference")
+            reply = session.post(f"{server.inference.rstrip('/')}/predictions/{name}", params=query,
+                                 headers={**headers, **bearer(key)}, timeout=RESPONSE_TIMEOUT_S, **sent)
+            # Somebody else may have had it renewed on the way, which ends the one that was sent.
+            if reply.status_code != 400 or read_key(server.key_file, "inference") == key:
+                break
+    except (requests.RequestException, ValueError):
         return _refusal(503, "the reader does not answer at the moment; try again", {"Retry-After": "1"}, code="fault")
     if shadow is not None and plain and query.get("format", "json") == "json" and reply.status_code in (200, 422):
         shadow.offer(page, Seen(reply.status_code, reply.json(), (time.perf_counter() - started) * 1000))

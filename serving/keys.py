@@ -1,6 +1,7 @@
 """TorchServe's keys: read from its key file at every use, renewed when they have run out, never logged."""
 
 import json
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ KEY_FILE = "key_file.json"
 CONFIG_FILE = "config.properties"
 RENEWAL_TIMEOUT_S = 10.0
 WRITING_ATTEMPTS = 20
+_RENEWING = threading.Lock()
 
 
 def read_key(key_file: Path, kind: str) -> str:
@@ -30,24 +32,30 @@ def fresh_key(key_file: Path, kind: str) -> str:
     """Return a key that has not run out, asking the server for a new one where need be.
 
     The server is known from the configuration beside the key file; without it the key is returned as it is,
-    and the server has the last word.
+    and the server has the last word. Each renewal ends the key before it, so that one thread does it for all.
     """
-    entry = _entry(key_file, kind)
-    expires = entry.get("expiration time")
     config = _path(key_file).parent / CONFIG_FILE
-    if expires is None or datetime.fromisoformat(expires) > datetime.now(UTC) or not config.is_file():
-        return entry["key"]
-    reply = requests.get(f"{_management(config)}/token", params={"type": kind}, timeout=RENEWAL_TIMEOUT_S,
-                         headers=bearer(_entry(key_file, "API")["key"]))
-    if not reply.ok:
-        raise ValueError(f"{key_file}: the {kind} key has run out and the server does not renew it (HTTP "
-                         f"{reply.status_code}); is this the key file of the running server?")
-    return read_key(key_file, kind)
+    if _holds(_entry(key_file, kind)) or not config.is_file():
+        return read_key(key_file, kind)
+    with _RENEWING:
+        if _holds(_entry(key_file, kind)):
+            return read_key(key_file, kind)
+        reply = requests.get(f"{_management(config)}/token", params={"type": kind}, timeout=RENEWAL_TIMEOUT_S,
+                             headers=bearer(_entry(key_file, "API")["key"]))
+        if not reply.ok:
+            raise ValueError(f"{key_file}: the {kind} key has run out and the server does not renew it (HTTP "
+                             f"{reply.status_code}); is this the key file of the running server?")
+        return read_key(key_file, kind)
 
 
 def bearer(key: str) -> dict[str, str]:
     """Return the header that carries a key."""
     return {"Authorization": f"Bearer {key}"}
+
+
+def _holds(entry: dict) -> bool:
+    expires = entry.get("expiration time")
+    return expires is None or datetime.fromisoformat(expires) > datetime.now(UTC)
 
 
 def _path(key_file: Path) -> Path:

@@ -35,6 +35,10 @@ class Management:
         default = self._call("GET", f"models/{name}", what=f"describe {name}")[0]["modelVersion"]
         return {model["modelVersion"]: model["modelVersion"] == default for model in described}
 
+    def default(self, name: str) -> str | None:
+        """Return the version that answers where none is named; None where no version is loaded."""
+        return next((version for version, is_default in self.versions(name).items() if is_default), None)
+
     def ready(self, name: str, version: str) -> bool:
         """Whether a version has a worker that answers."""
         return bool(self.workers(name, version))

@@ -4,11 +4,12 @@ import contextlib
 import io
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
+from ecg.files import beside
 from model.checkpoint import read_json
 from model.package import archive_of, check_package
 from model.params import DeployParams
@@ -36,6 +37,8 @@ class Loaded:
     """Largest difference between the served and the in-process probabilities."""
     new: bool
     """False: it was loaded before."""
+    faults: float
+    """Pages that it had failed at before."""
 
 
 def load(server: Server, package: Path, params: DeployParams) -> Loaded:
@@ -46,9 +49,8 @@ def load(server: Server, package: Path, params: DeployParams) -> Loaded:
         RuntimeError: the server refuses or fails. In either case the version is unloaded again.
     """
     version, name = check_package(package)["version"], params.name
-    before = server.management.versions(name)
-    loaded = Loaded(name, version, next((known for known, default in before.items() if default), None), 0.0,
-                    version not in before)
+    loaded = Loaded(name, version, server.management.default(name), 0.0,
+                    version not in server.management.versions(name), _faults(server, version))
     try:
         if loaded.new:
             _register(server, package, loaded, params)
@@ -59,7 +61,7 @@ def load(server: Server, package: Path, params: DeployParams) -> Loaded:
         if loaded.new:
             unload(server, name, version)
         raise
-    return Loaded(name, version, loaded.previous, parity, loaded.new)
+    return replace(loaded, parity=parity)
 
 
 def switch(server: Server, loaded: Loaded) -> None:
@@ -74,7 +76,7 @@ def watch(server: Server, package: Path, loaded: Loaded, params: DeployParams) -
     """Look at a version for `params.watch_s` after the switch; returns how often it was looked at.
 
     Each time it must have a worker, be the one that answers at the address that names no version, answer the
-    package's page as it did before, and have met no fault of its own on anybody's page.
+    package's page as it did before, and have met no new fault of its own on anybody's page.
 
     Raises:
         ValueError: it answers otherwise.
@@ -94,7 +96,7 @@ def watch(server: Server, package: Path, loaded: Loaded, params: DeployParams) -
         if not (worst := _difference(expected, probabilities(answer))) <= params.parity:
             raise ValueError(f"deploy.parity: {loaded.version} came to read the sample page otherwise by {worst:.2g}, "
                              f"more than {params.parity:g}")
-        if faults := counted(scrape(server.metrics), "vizecg_pages", outcome="fault", version=loaded.version):
+        if (faults := _faults(server, loaded.version) - loaded.faults) > 0:
             raise RuntimeError(f"{loaded.name} {loaded.version}: failed at {faults:g} pages after the switch; the log "
                                f"of the server says how ({server.state / 'logs'})")
         looks += 1
@@ -162,6 +164,11 @@ def smoke_test(server: Server, package: Path, loaded: Loaded, *, limit: float) -
     return worst
 
 
+def _faults(server: Server, version: str) -> float:
+    """At how many pages a version failed since the server started; it is counted on when a version is loaded again."""
+    return counted(scrape(server.metrics), "vizecg_pages", outcome="fault", version=version)
+
+
 def _must_refuse(client: Client, what: str, data: bytes) -> None:
     """What shows no ECG must be refused, and with a reason: a server that finds something on everything is broken."""
     try:
@@ -190,9 +197,8 @@ def archive_name(name: str, version: str) -> str:
 
 def _register(server: Server, package: Path, loaded: Loaded, params: DeployParams) -> None:
     target = server.model_store / archive_name(loaded.name, loaded.version)
-    scratch = target.with_suffix(".writing")
-    shutil.copyfile(archive_of(package), scratch)
-    scratch.replace(target)
+    with beside(target) as scratch:
+        shutil.copyfile(archive_of(package), scratch)
     server.management.register(target.name, loaded.name, workers=params.workers, batch_size=params.batch_size,
                                max_batch_delay_ms=params.max_batch_delay_ms,
                                startup_timeout_s=params.startup_timeout_s, response_timeout_s=RESPONSE_TIMEOUT_S)

@@ -142,6 +142,8 @@ class TestWholePipeline:
         chosen = json.loads((outputs["train"] / "model.json").read_text())
         assert chosen["validate_auroc"] == max(trial["validate_auroc"] for trial in trials)
         assert f"{chosen['validate_auroc']:.4f}**" in (run / "choose" / "sweep").read_text()
+        measured = json.loads((outputs["evaluate"] / "metrics.json").read_text())["validate"]["clean"]["macro"]["auroc"]
+        assert chosen["validate_auroc"] == pytest.approx(measured["value"], abs=2e-3)
 
     def test_every_capture_was_read_for_itself_and_measured_together(self, outputs):
         run = outputs["gate"].parents[1]

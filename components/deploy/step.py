@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.deploy.trust import check_version
-from components.moves import CHAMPION, Standing, adopt, crown, holder, standing, version_of
+from components.moves import CHAMPION, Standing, adopt, enter, holder, settle, standing, version_of
 from components.tracking import connect
 from components.versions import fetch_package
 from ecg.records import write_beside
@@ -16,7 +16,7 @@ from model.override import Override
 from model.package import package_digest
 from model.params import DeployParams, TrackingParams
 from serving.rollout import load, switch, take_back, watch
-from serving.torchserve import Server, reach
+from serving.torchserve import Server, reach, stop
 
 STATE = "torchserve"
 
@@ -100,13 +100,16 @@ def serve_champion(*, deployment: Path, params: DeployParams, tracking: Tracking
 
 def bring_out(server: Server, client, package: Path, *, name: str, version: str, seen: Standing,
               deployment: Path, params: DeployParams, why: str) -> DeployResult:
-    """Load, try, switch, watch, move the aliases and write deployment.json; undone where a part of it fails."""
+    """Load, try, switch, watch, enter the champion and write deployment.json; undone where a part of it fails.
+
+    Once the champion is entered nothing is taken back: the aliases follow, now or when the registry answers again.
+    """
     with write_beside(deployment) as folder:
         loaded = load(server, package, params)
         try:
             switch(server, loaded)
             watch(server, package, loaded, params)
-            previous = crown(client, name, version, why=why, seen=seen)
+            previous = enter(client, name, version, why=why, seen=seen)
         except BaseException:
             take_back(server, loaded)
             raise
@@ -115,7 +118,13 @@ def bring_out(server: Server, client, package: Path, *, name: str, version: str,
                               key_file=str(server.key_file), loaded_at=datetime.now(UTC).isoformat(timespec="seconds"),
                               served_version=loaded.version, package_digest=package_digest(package))
         (folder / "deployment.json").write_text(json.dumps(asdict(result), indent=1) + "\n")
+    settle(client, name)
     return result
+
+
+def stop_server(deployment: Path, params: DeployParams) -> bool:
+    """Stop the TorchServe that serves a deployment; False where none runs."""
+    return stop(state_folder(deployment, params))
 
 
 def state_folder(deployment: Path, params: DeployParams) -> Path:

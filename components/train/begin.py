@@ -19,6 +19,11 @@ MASKED = 0.4
 """Share of a page's patches that pretraining blanks; of others 0 alone was tried, which comes to a little less."""
 
 
+def before(run: str) -> str:
+    """Return by what name or signature the pretraining of a run is known: the run's own, and nobody else's."""
+    return f"{run}.pretrain"
+
+
 def begin_with(checkpoint: Path, net: Network, store: RecordStore, model: ModelParams) -> None:
     """Give the network the weights of a checkpoint that reads pages alike and knows the same findings.
 

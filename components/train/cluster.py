@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from components.train.begin import before
 from components.train.shared import Shared, below, bring, leave, shared
 from ecg.records import RecordStore, write_beside
 from model.checkpoint import checkpoint_digest
@@ -52,7 +53,8 @@ def train_on_cluster(store: RecordStore, validation: Path, checkpoint: Path, *, 
     place.upload(VALIDATION, validation / VALIDATION)
     place.delete(RESULT)
     if not resume:
-        States(shared(params.shared), run).clear()
+        for name in (run, before(run)):
+            States(shared(params.shared), name).clear()
     alone = replace(params, nodes=1)
     sections = {"params": alone, "model": model, "page": page, "tracking": tracking}
     place.write(JOB, json.dumps({**{name: as_dict(section) for name, section in sections.items()}, "seed": seed,

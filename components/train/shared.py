@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from components.train.bucket import Bucket, is_bucket
+from ecg.files import beside
 from model.states import Folder, LocalFolder
 
 
@@ -24,9 +25,8 @@ class SharedFolder(LocalFolder):
     def upload(self, name: str, path: Path) -> None:
         place = self.path / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        scratch = place.with_name(f".{place.name}.writing")
-        shutil.copyfile(path, scratch)
-        scratch.replace(place)
+        with beside(place) as scratch:
+            shutil.copyfile(path, scratch)
 
     def download(self, name: str, path: Path) -> None:
         shutil.copyfile(self.path / name, path)

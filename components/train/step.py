@@ -16,7 +16,7 @@ import torch
 from components.lineage import lineage, params_hash
 from components.progress import say, track
 from components.tracking import flat_params, log_dataset, start_run
-from components.train.begin import begin_with, pretraining, take
+from components.train.begin import before, begin_with, pretraining, take
 from components.train.bucket import is_bucket
 from components.train.cluster import train_on_cluster
 from components.train.shared import shared
@@ -32,10 +32,12 @@ from model.states import States
 from model.typed import as_dict
 
 LOGGED = ("validate_auroc", "learning_rate", "images_per_second", "page_scale")
-INDIFFERENT = ("processes", "workers", "accumulate", "checkpoint_every", "save_minutes", "save_steps", "compile",
+INDIFFERENT = ("processes", "workers", "checkpoint_every", "save_minutes", "save_steps", "compile",
                "profile", "nodes", "shared", "image", "runtime", "accelerator", "secret")
 """Fields of a training that may change when it is resumed: they do not decide what it comes to."""
 LOGGED_KINDS = ("loss", "seconds", "gpu_")
+RUN = 16
+"""Characters of a run's signature that its states and shared files are named by."""
 TRACE = "trace.json.gz"
 """What the profiler saw, in the checkpoint's folder: for Perfetto, or chrome://tracing."""
 
@@ -94,9 +96,8 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
     if params.teachers:
         soft = taught(params.teachers, store, train.rows, kept=_local(state)) if world.leads else None
         train = replace(train, soft=world.from_leader(soft))
-    signatures = [_signature(store, *settings, page, seed)
-                  for settings in ((params, model), *([pretraining(params, model)] if params.pretrain else []))]
-    states = [_states(state, signature, resume, world) for signature in signatures]
+    signature = _signature(store, params, model, page, seed)
+    states = [_states(state, name, resume, world) for name in (signature[:RUN], before(signature[:RUN]))]
     if state is not None and world.leads:
         found = any(kept.found() for kept in states)
         say(f"{'resuming from' if found else 'starting at epoch 1, states kept in'} {state}")
@@ -109,33 +110,33 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
             mlflow = leaving.enter_context(start_run(tracking, name="train", tags=tags, machine=True))
             _log_begin(mlflow, store, validation, {**flat_params(train=params, model=model, page=page), "seed": seed,
                                                    "processes": world.size})
-        before = []
+        first = []
         if params.pretrain:
-            before = _pretrain(net, store, mlflow, params=params, model=model, page=page,
-                               states=states[1], signature=signatures[1], **common)
+            first = _pretrain(net, store, mlflow, params=params, model=model, page=page,
+                              states=states[1], signature=before(signature), **common)
         trainer = Trainer(net, train=train, validate=validate, params=params, states=states[0],
-                          signature=signatures[0], trace=trace, **common)
+                          signature=signature, trace=trace, **common)
         trained = _run(trainer, mlflow)
         if not world.leads:
             return TrainResult("", len(trained.history), trained.history[-1]["validate_auroc"],
                                time.monotonic() - started)
         meta = {"label_names": store.label_names, "page": as_dict(page), "model": as_dict(model),
                 "train": as_dict(params), "seed": seed, **tags, "run_id": mlflow.active_run().info.run_id,
-                "tracking_uri": tracking.uri, "validation": checked, **_came_to(trainer, trained, before)}
+                "tracking_uri": tracking.uri, "validation": checked, **_came_to(trainer, trained, first)}
         _write(checkpoint, trained, meta, trace, mlflow)
         for kept in filter(None, states):
             kept.clear()
         return TrainResult(meta["run_id"], meta["epochs"], meta["validate_auroc"], time.monotonic() - started)
 
 
-def _came_to(trainer: Trainer, trained: Trained, before: list[dict]) -> dict:
-    """What the checkpoint says of how it was trained; `before` is the history of pretraining."""
+def _came_to(trainer: Trainer, trained: Trained, first: list[dict]) -> dict:
+    """What the checkpoint says of how it was trained; `first` is the history of pretraining."""
     return {"precision": str(trainer.dtype).removeprefix("torch."), "device": trainer.device.type,
             "hardware": trainer.world.hardware, "processes": trainer.world.size,
-            "epochs": len(trained.history), "pretraining": before,
+            "epochs": len(trained.history), "pretraining": first,
             "parameters": sum(p.numel() for p in trained.net.parameters()),
             "validate_auroc": trained.history[-1]["validate_auroc"],
-            "seconds": sum(row["seconds"] for row in (*before, *trained.history))}
+            "seconds": sum(row["seconds"] for row in (*first, *trained.history))}
 
 
 def _log_begin(mlflow, store: RecordStore, validation: Path, settings: dict) -> None:
@@ -178,7 +179,7 @@ def _on_cluster(records: Path, validation: Path, checkpoint: Path, *, params: Tr
     _refuse_unfitting(params, model, page)
     return TrainResult(**train_on_cluster(
         store, validation, checkpoint, params=params, model=model, page=page, tracking=tracking, seed=seed,
-        run=_signature(store, params, model, page, seed)[:16], resume=resume, say=say))
+        run=_signature(store, params, model, page, seed)[:RUN], resume=resume, say=say))
 
 
 def _run(trainer: Trainer, mlflow, *, phase: str = "train") -> Trained:
@@ -239,6 +240,8 @@ def _refuse_unfitting(params: TrainParams, model: ModelParams, page: PageParams)
                        ("lambda_attention", "signal_stream")):
         if getattr(params, name) and not (getattr(model, part) and model.architecture == "vizecgnet"):
             raise ValueError(f"train.{name}: needs model.{part} of the architecture vizecgnet; set it to 0")
+    if model.digitiser and not params.lambda_trace:
+        raise ValueError("model.digitiser: train.lambda_trace is 0, nothing would teach it; set it to false")
     if params.pretrain and model.architecture != "vizecgnet":
         raise ValueError("train.pretrain: needs an image stream, the architecture vizecgnet; set it to 0")
     if model.lead_positions and not set(params.layouts) <= {page.layout}:
@@ -261,11 +264,11 @@ def _local(state: Path | str | None) -> Path | None:
     return None if state is None or is_bucket(state) else Path(state)
 
 
-def _states(state: Path | str | None, signature: str, resume: bool, world: World) -> States | None:
-    """Return where this run keeps its states; a run that does not resume begins by forgetting them."""
+def _states(state: Path | str | None, name: str, resume: bool, world: World) -> States | None:
+    """Return where a run keeps its states; one that does not resume begins by forgetting them."""
     if state is None:
         return None
-    states = States(shared(str(state)), signature[:16], warn=say)
+    states = States(shared(str(state)), name, warn=say)
     if world.leads and not resume:
         states.clear()
     return states
@@ -273,5 +276,7 @@ def _states(state: Path | str | None, signature: str, resume: bool, world: World
 
 def _signature(store: RecordStore, params: TrainParams, model: ModelParams, page: PageParams, seed: int) -> str:
     decisive = replace(params, **{name: getattr(TrainParams(), name) for name in INDIFFERENT})
-    text = json.dumps([params_hash(decisive, model, page), store.digest, seed])
+    # Folders that are trained again keep their names: their contents decide.
+    others = [checkpoint_digest(Path(folder)) for folder in (*params.teachers, params.start_from) if folder]
+    text = json.dumps([params_hash(decisive, model, page), store.digest, seed, *others])
     return hashlib.sha256(text.encode()).hexdigest()

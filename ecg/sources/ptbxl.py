@@ -53,13 +53,19 @@ def _collect(folder: Path, rows: Iterable[Row], choice: Choice, options: Options
             else:
                 unlabelled += 1
         except ValueError as error:
-            entries.append(BadRecord(row["ecg_id"], "unreadable_row", " ".join(str(error).split())))
+            entries.append(BadRecord(_name(row), "unreadable_row", " ".join(str(error).split())))
     return Source("ptbxl", choice.names, tuple(entries), choice.unknown, unlabelled)
+
+
+def _name(row: dict[str, str]) -> str:
+    """What a record is called, of five digits as its files are; a cell that is no number stays as it is."""
+    cell = row["ecg_id"].strip()
+    return f"{int(cell):05d}" if cell.isdecimal() else cell
 
 
 def _entry(folder: Path, row: dict[str, str], labels: tuple[str, ...], options: Options) -> Entry | BadRecord:
     column = FILE_COLUMN[options.rate]
-    record = f"{int(row['ecg_id']):05d}"
+    record = _name(row)
     patient = row["patient_id"].strip()
     if not patient:
         return BadRecord(record, "no_patient", "the cell patient_id is empty")

@@ -13,10 +13,11 @@ import pytest
 
 from components.deploy.trust import check_version
 from components.gate.step import run as gate
-from components.moves import crown, version_of
+from components.moves import crown, holder, version_of
 from components.package.step import run as package
 from components.promote import run as promote
 from components.register.step import run as register
+from components.rollback import in_registry
 from components.tracking import connect
 from components.versions import fetch_package
 from ecg.pages import PageSet, digest_of
@@ -302,3 +303,8 @@ def test_a_decision_without_the_champion_is_refused_where_a_rule_compares_with_i
         with pytest.raises(ValueError, match="decision.json: champion_digest is not that of the champion, reader"):
             try_to_register(made[name], own, tmp_path / "new", params=params)
     assert try_to_register(made["champion"], own, tmp_path / "new", params=params).version == "2"
+
+    client = connect(own).MlflowClient()
+    assert crown(client, NAME, "2", why="test") == "1"
+    back = in_registry(name=NAME, tracking=own)
+    assert (back.version, back.previous_version) == ("1", "2") and holder(client, NAME, "champion").version == "1"

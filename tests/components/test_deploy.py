@@ -13,6 +13,7 @@ import components.deploy.step as deploy_step
 import components.predict
 import components.register.step
 import components.rollback
+import components.shadow
 from components.deploy.trust import check_registered
 from components.moves import CHAMPION, PREVIOUS, crown, holder, ledger, moves_of, version_of
 from components.tracking import connect
@@ -21,6 +22,7 @@ from model.params import GateParams, RegisterParams, Rule, TrackingParams
 from model.reading import PageReading, probabilities
 from serving.keys import KEY_FILE
 from serving.management import Management
+from serving.metrics import counted, scrape
 from serving.torchserve import stop
 from tests.components.conftest import edit_json
 from tests.serving.conftest import deploy_params
@@ -68,12 +70,17 @@ class Place:
         """Take a version's workers away in its first minute, as a reader that runs out of memory would lose them."""
         name, version = self.params.name, check_package(folders.package)["version"]
 
+        def read():
+            return counted(scrape(self.params.metrics), "vizecg_pages", outcome="read", version=version)
+
         def take():
+            # After the smoke test and the first look: the workers go between two looks.
             until = time.monotonic() + 300
-            while not self.management.versions(name).get(version) and time.monotonic() < until:
-                time.sleep(0.1)
+            while read() < before + 2 and time.monotonic() < until:
+                time.sleep(0.05)
             self.management.scale(name, version, 0)
 
+        before = read()
         with ThreadPoolExecutor(1) as pool:
             taken = pool.submit(take)
             yield
@@ -112,7 +119,8 @@ def test_deploy_then_the_next_then_a_failure_then_back(place, packaged, another)
         place.deploy(another, parity=-1.0)
     assert place.champions() == ("1", None) and place.served(page)["version"] == first.served_version
 
-    with place.without_workers_once_switched_to(another), pytest.raises(RuntimeError):
+    with (place.without_workers_once_switched_to(another),
+          pytest.raises(RuntimeError, match="its workers ended soon after the switch")):
         place.deploy(another, watch_s=120.0)
     assert place.champions() == ("1", None) and place.served(page)["version"] == first.served_version
     assert place.management.versions(place.params.name) == {first.served_version: True}
@@ -122,8 +130,13 @@ def test_deploy_then_the_next_then_a_failure_then_back(place, packaged, another)
     assert probabilities(place.served(page)) == pytest.approx(ours[another], abs=1e-5)
     assert place.deploy(another).previous_version is None and place.champions() == ("2", "1")
 
-    # The server forgets everything: the old version comes back from the registry.
-    stop(place.root / "torchserve")
+    # The server forgets everything: a challenger is not what it begins to answer with, the old version comes back.
+    stopped = [deploy_step.stop_server(place.deployment, place.params) for _ in range(2)]
+    assert stopped == [True, False]
+    with pytest.raises(ValueError, match="nothing is served that it could be compared with"):
+        components.shadow.run(package=packaged.package, deployment=place.deployment, log=place.root / "shadow.jsonl",
+                              params=place.params, port=1)
+    assert place.management.versions(place.params.name) == {}
     back = components.rollback.run(deployment=place.deployment, params=place.params, tracking=place.tracking)
     assert (back.version, back.previous_version) == ("1", "2") and place.champions() == ("1", "2")
     assert probabilities(place.served(page)) == pytest.approx(ours[packaged], abs=1e-5)

@@ -45,6 +45,8 @@ def test_other_pages_and_a_damaged_package_are_refused(copied, tmp_path, capsys)
     edit_json(copied.pages / "pages.json", label_names=["X"])
     arguments = ["export", "--package", str(copied.package), "--pages", str(copied.pages),
                  "--onnx", str(tmp_path / "m")]
+    assert main([*arguments[:-1], str(copied.package / "m.onnx")]) == 2
+    assert "lies in the package" in capsys.readouterr().err
     assert main(arguments) == 2 and "not the package's" in capsys.readouterr().err
     (copied.package / "model.pt2").write_bytes(b"x")
     assert main(arguments) == 2 and not (tmp_path / "m").exists()

@@ -170,7 +170,9 @@ TRICKS = {
     "test split left out": (change_predictions(lambda p: p[p["split"] != "test"]), "no page of the test split"),
     "other seed": (lambda f: edit_json(f / "metrics.json", seed=99), "but predictions.parquet gives"),
     "narrower level": (lambda f: edit_json(f / "metrics.json", params={**read(f / "metrics.json")["params"],
-                                                                       "level": 0.01}), "predictions.parquet gives"),
+                                                                       "level": 0.9}), "predictions.parquet gives"),
+    "interval made a point": (lambda f: edit_json(f / "metrics.json", params={
+        **read(f / "metrics.json")["params"], "level": 0.01}), "evaluate.level: must be"),
     "column left out": (change_predictions(lambda p: p.drop(columns="patient")), "no column patient"),
     "field left out": (lambda f: (f / "metrics.json").write_text(json.dumps(
         {k: v for k, v in read(f / "metrics.json").items() if k != "pages_digest"})), "no field pages_digest"),

@@ -68,8 +68,17 @@ def test_the_array_of_predict_is_a_log_too(answers, tmp_path):
     assert read_log(tmp_path / "array.json") == answers
 
 
+def test_each_page_of_a_file_of_several_counts(answers, tmp_path):
+    unread = {"error": "no page there", "code": "unreadable"}
+    lines = [{"file": "a.pdf", "pages": [*answers[:2], unread], "version": "1"}, answers[2]]
+    (tmp_path / "log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_log(tmp_path / "log") == [*answers[:2], unread, answers[2]]
+
+
 @pytest.mark.parametrize("text, said", [("", "must have 'findings'"), ("{\n", "line 1: not valid JSON"),
-                                        ('{"a": 1}\n', "must have 'findings'")])
+                                        ('{"a": 1}\n', "must have 'findings'"),
+                                        ('{"pages": 1}\n', "must have 'findings'"),
+                                        ('{"pages": [1]}\n', "must have 'findings'")])
 def test_a_log_that_is_none_is_refused(tmp_path, text, said):
     (tmp_path / "log").write_text(text)
     with pytest.raises(ValueError, match=said):

@@ -89,7 +89,7 @@ def test_a_model_is_measured_on_them_as_serving_reads_them(own, scans, tmp_path)
     write_random_checkpoint(tmp_path / "checkpoint", own, seed=1)
     result = components.evaluate.step.run(
         checkpoint=tmp_path / "checkpoint", pages=tmp_path / "pages", evaluation=tmp_path / "evaluation",
-        params=EvaluateParams(resamples=5), seed=1)
+        params=EvaluateParams(resamples=20), seed=1)
     predictions = pd.read_parquet(tmp_path / "evaluation" / "predictions.parquet")
     assert result.records == 2 and set(predictions["capture"]) == {"own"}
 

@@ -9,7 +9,12 @@ import pytest
 from PIL import Image
 
 from components.predict import exit_status, image_files, run, table
+from ecg.paper.draw import PageOptions, draw_page
+from ecg.paper.layout import fitted, layout
+from ecg.paper.page import Renderer
+from ecg.sources.simulated import plan, simulate
 from model.file_reading import undecided
+from model.reading import PageReading, probabilities
 from tests.serving.scripted import answering
 
 
@@ -112,8 +117,28 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_read(package
         run(page_paths=[folder], package=packaged.package, csv_out=folder / "a.png" / "a.csv")
 
 
+def test_a_page_of_another_layout_is_read_where_that_is_said(packaged, tmp_path):
+    """Each row of the page must come to the row that the reader was shown."""
+    signal = simulate(plan(records=1, seed=3)[0], seed=3) * np.int16(5)
+    drawn = draw_page(signal, sampling_rate=100.0, options=PageOptions(layout="6x2"), record="a")
+    Image.fromarray(drawn.rgb).save(tmp_path / "a.png")
+    reading = PageReading.open(packaged.package)
+    six = reading.arranged("6x2")
+    page = six.page
+    shown = Renderer(fitted(layout("6x2"), height_mm=page.height / page.px_per_mm), height=page.height,
+                     width=page.width, px_per_mm=page.px_per_mm, sampling_rate=100.0, samples=1000).draw(signal)
+    image = (tmp_path / "a.png").read_bytes()
+    near, far = (np.corrcoef(r.prepare(image).image.ravel(), shown.ravel())[0, 1] for r in (six, reading))
+    assert near > far + 0.1
+    answers = [run(page_paths=[tmp_path / "a.png"], package=packaged.package, layout=name)[0] for name in (None, "6x2")]
+    assert probabilities(answers[0]) != probabilities(answers[1]) == probabilities(six.read(image))
+    with pytest.raises(ValueError, match="unknown layout '7x2'"):
+        run(page_paths=[tmp_path / "a.png"], package=packaged.package, layout="7x2")
+
+
 @pytest.mark.parametrize(("arguments", "match"), [
-    ({}, "--package DIR"), ({"package": "p", "endpoint": "http://x"}, "either a package"),
+    ({}, "--package DIR"), ({"endpoint": "http://127.0.0.1:9", "token": "t", "layout": "6x2"}, "--layout"),
+    ({"package": "p", "endpoint": "http://x"}, "either a package"),
     ({"endpoint": "http://127.0.0.1:9"}, "--token"),
     ({"endpoint": "http://127.0.0.1:9", "token": "t", "key_file": "k"}, "--token")])
 def test_contradictory_arguments_are_refused(folder, arguments, match):

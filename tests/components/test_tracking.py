@@ -1,11 +1,14 @@
 """Tracking, lineage and progress."""
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from components.lineage import git_commit, params_hash
 from components.progress import track
 from components.tracking import DATASET_DIGEST, connect, flat_params, log_dataset, start_run
 from model.params import TrackingParams, TrainParams
+from tests.serving.scripted import answering
 
 
 def test_a_failed_body_closes_its_run_as_failed(tmp_path):
@@ -32,6 +35,16 @@ def test_a_run_names_the_store_that_it_used(tmp_path):
 def test_an_address_that_mlflow_no_longer_takes_is_named(uri):
     with pytest.raises(ValueError, match="tracking.uri"):
         connect(TrackingParams(uri=uri))
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_server_that_does_not_answer_or_refuses_is_named_in_one_line_without_its_password(closed, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with answering([(401, {"error_code": "PERMISSION_DENIED", "message": "no"})]) as server:
+        host = "127.0.0.1:9" if closed else urlsplit(server.address).netloc
+        with pytest.raises(ValueError, match="^tracking.uri: MLflow at http://") as said:
+            connect(TrackingParams(uri=f"http://somebody:secret@{host}"))
+    assert host in str(said.value) and "secret" not in str(said.value) and "\n" not in str(said.value)
 
 
 def test_the_hash_is_of_values_alone():

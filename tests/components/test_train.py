@@ -10,6 +10,7 @@ import torch._inductor.config
 
 from components.train import step
 from components.train.step import run
+from ecg.records import RecordStore
 from model.checkpoint import load_checkpoint
 from model.params import PageParams, TrackingParams, TrainParams
 from model.states import LocalFolder, States
@@ -174,7 +175,8 @@ def test_fixed_teachers_of_any_kind_are_asked_once_and_followed(inputs, tmp_path
 
 @pytest.mark.parametrize("weight", ["lambda_trace", "lambda_align"])
 def test_pretraining_needs_no_labels_and_is_begun_with(inputs, tmp_path, weight):
-    model = dataclasses.replace(inputs.pop("model"), smam=False, cmam=False, digitiser=True)
+    model = dataclasses.replace(inputs.pop("model"), smam=False, cmam=False,
+                                digitiser=weight == "lambda_trace")
     without_labels = dataclasses.replace(PARAMS, lambda_cls=0.0, lambda_kd=0.0, mask=0.4, **{weight: 1.0})
     shuffled = dataclasses.replace(without_labels, shuffle_labels=True)
     for name, params in (("first", without_labels), ("blind", shuffled)):
@@ -184,7 +186,8 @@ def test_pretraining_needs_no_labels_and_is_begun_with(inputs, tmp_path, weight)
     history = json.loads((tmp_path / "first" / "history.json").read_text())
     assert history[-1]["loss"] < history[0]["loss"]
     start = dataclasses.replace(PARAMS, epochs=1, start_from=str(tmp_path / "first"), learning_rate=1e-9, ema=0.0)
-    run(checkpoint=tmp_path / "then", params=start, model=dataclasses.replace(model, signal_stream=False), **inputs)
+    model = dataclasses.replace(model, signal_stream=False, digitiser=False)
+    run(checkpoint=tmp_path / "then", params=start, model=model, **inputs)
     name = "image.backbone.stem.0.weight"
     torch.testing.assert_close(weights(tmp_path / "then")[name], weights(tmp_path / "first")[name], atol=1e-6, rtol=0)
 
@@ -212,6 +215,7 @@ def test_pretraining_in_the_same_run_looks_at_no_label_and_is_gone_on_with(input
         with pytest.raises(Cut):
             run(checkpoint=tmp_path / "cut", params=params, state=state, **inputs)
     assert sum(line.startswith("pretrain epoch") for line in said) == 2
+    run(checkpoint=tmp_path / "other", params=dataclasses.replace(params, epochs=1), state=state, **inputs)
     monkeypatch.setattr(step, "say", said.append)
     result = run(checkpoint=tmp_path / "cut", params=params, state=state, resume=True, **inputs)
     assert sum(line.startswith("pretrain epoch") for line in said) == 2
@@ -225,6 +229,22 @@ def test_pretraining_in_the_same_run_looks_at_no_label_and_is_gone_on_with(input
 
     tracked = MlflowClient(inputs["tracking"].uri).get_run(result.run_id).data.metrics
     assert tracked["pretrain_loss_trace"] == pytest.approx(losses[1])
+
+
+def test_another_teacher_in_the_same_folder_is_another_run(inputs, tmp_path):
+    store, params = RecordStore.open(inputs["records"]), dataclasses.replace(PARAMS, teachers=(str(tmp_path),))
+    names = []
+    for contents in (b"one", b"another", b"one"):
+        for file in ("model.pt", "model.json"):
+            (tmp_path / file).write_bytes(contents)
+        names.append(step._signature(store, params, inputs["model"], inputs["page"], 1))
+    assert names[0] == names[2] != names[1]
+
+
+def test_a_digitiser_that_nothing_teaches_is_refused(inputs, tmp_path):
+    model = dataclasses.replace(inputs.pop("model"), digitiser=True)
+    with pytest.raises(ValueError, match="model.digitiser: train.lambda_trace is 0"):
+        run(checkpoint=tmp_path / "out", params=PARAMS, model=model, **inputs)
 
 
 def test_pretraining_without_an_image_stream_is_refused(inputs, tmp_path):

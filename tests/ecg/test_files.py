@@ -1,5 +1,8 @@
 """A file appears whole or not at all."""
 
+import os
+import threading
+
 import pytest
 
 from ecg.files import write_whole
@@ -23,3 +26,24 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
             write_whole(path, content)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    path, heard = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: heard.append(path.read_text()))
+    reader.start()
+    write_whole(path, "through")
+    reader.join(timeout=10)
+    assert heard == ["through"] and path.is_fifo()
+
+
+def test_two_that_write_at_once_each_leave_a_whole_file(tmp_path):
+    path, sizes = tmp_path / "a", (3_000_000, 1_000_000)
+    writers = [threading.Thread(target=lambda size=size: [write_whole(path, b"x" * size) for _ in range(20)])
+               for size in sizes]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        assert not path.exists() or path.stat().st_size in sizes
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]

@@ -1,11 +1,13 @@
 """Training batches: any sample can be drawn again, and threads change nothing."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from ecg.paper.page import CLEAN
 from model.data import PageSource, augment_signal, drawing_processes, page_scale
 from model.params import PageParams
 
@@ -21,7 +23,34 @@ def source(store):
 def test_an_epoch_visits_records_once_in_an_order_of_its_own(source):
     first, second = ([b.targets for b in source.batches(batch_size=4, epoch=e)] for e in (0, 1))
     assert sum(map(len, first)) == len(source) // 4 * 4
+    assert sorted(source.order(0)) == sorted(source.order(1)) == list(range(len(source)))
     assert not torch.equal(torch.cat(first), torch.cat(second))
+
+
+def test_pages_come_with_the_findings_of_their_records(store):
+    rows = store.rows("train")
+    source = PageSource(store, rows, store.labels[rows].astype(np.float32), PAGE, 0.0, 3)
+    for number, batch in enumerate(source.batches(batch_size=4, epoch=2, workers=2)):
+        mine = rows[source.order(2)[4 * number:4 * number + 4]]
+        np.testing.assert_array_equal(batch.targets.numpy(), store.labels[mine])
+        np.testing.assert_allclose(batch.signals.numpy() * 1000, np.clip(store.signals[mine], -10000, 10000), atol=0.01)
+        again = source.renderers()[0].draw_batch(np.asarray(store.signals[mine], np.float32), [CLEAN] * len(mine))
+        np.testing.assert_array_equal(batch.pages.numpy(), again)
+
+
+def test_pages_may_begin_at_any_second_and_say_so(store):
+    rows = store.rows("train")[:8]
+    plain = PageSource(store, rows, store.labels[rows].astype(np.float32), PAGE, 0.0, 3, traced=True)
+    moved = replace(plain, any_second=1.0)
+    first, second = (source.draw(np.arange(8), epoch=0, renderers=source.renderers()) for source in (plain, moved))
+    assert torch.equal(first.signals, second.signals) and torch.equal(first.targets, second.targets)
+    changed = (first.pages != second.pages).flatten(1).any(1)
+    assert changed.all()
+    # The strip shows what it showed, and every other trace is said to show what is drawn.
+    assert not torch.equal(first.traces.nan_to_num(), second.traces.nan_to_num())
+    half = replace(plain, any_second=0.5)
+    share = (half.draw(np.arange(8), epoch=0, renderers=half.renderers()).pages != first.pages).flatten(1).any(1)
+    assert 0 < share.float().mean() < 1
 
 
 def test_threads_change_nothing(source):
@@ -54,8 +83,6 @@ def test_a_sample_does_not_depend_on_its_batch(source):
 
 
 def test_layouts_and_wear_vary_pages_but_not_signals(source):
-    from dataclasses import replace
-
     many = replace(source, layouts=("3x4+1R", "6x2", "12x1"), wear=1.0)
     plain, varied, again = (next(s.batches(batch_size=12, epoch=3)) for s in (source, many, many))
     assert torch.equal(varied.pages, again.pages) and torch.equal(plain.signals, varied.signals)
@@ -95,8 +122,6 @@ def test_the_page_grows_to_full_resolution():
 
 def test_traces_say_what_each_column_of_the_page_shows(store):
     """The sample that stands above a column, in every layout, is where the ink is."""
-    from dataclasses import replace
-
     rows = store.rows("train")[:8]
     plain = PageSource(store, rows, store.labels[rows].astype(np.float32), PAGE, 0.0, 3, layouts=("12x1",), traced=True)
     batch = plain.draw(np.arange(8), epoch=0, renderers=plain.renderers())
@@ -132,8 +157,6 @@ def test_traces_follow_what_wears_the_page():
 
 
 def test_blends_mix_signals_and_findings_alike(source):
-    from dataclasses import replace
-
     soft = source.targets * 0.8 + 0.1
     plain, mixed = (replace(source, augment=0.0, soft=soft, mixup=share) for share in (0.0, 0.6))
     positions = np.arange(len(source))

@@ -103,7 +103,7 @@ def test_names_stand_at_the_rows_that_were_found():
     named, bare = (overlay(sheet.page.rgb(), why, located, PAGE, named=count) for count in (1, 0))
     rows = np.nonzero((named != bare).any(axis=(1, 2)))[0]
     above_mm = (np.nanmedian(sheet.labels.traces[strip].points[:, 1]) - rows) / 100 * 25.4
-    assert len(rows) and 0 < above_mm.min() and above_mm.max() < 13
+    assert len(rows) and above_mm.min() > 0 and above_mm.max() < 13
 
 
 def test_the_overlay_reddens_the_picture_where_the_map_is(picture):

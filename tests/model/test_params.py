@@ -27,6 +27,8 @@ def test_whole_floats_count_as_ints_because_kubeflow_sends_them():
     ({"model": {"heads": 3}}, "model.token_dim: must be a multiple of model.heads"),
     ({"model": {"views": 6}}, "model.views: must lie in 1-5"),
     ({"train": {"mask": 1.0}}, "train.mask: must lie in 0-1, 1 excluded"),
+    ({"evaluate": {"level": 0.01}}, "evaluate.level: must be at least 0.8 and below 1"),
+    ({"evaluate": {"resamples": 1}}, "evaluate.resamples: must be at least 20"),
     ({"gate": {"rules": [{"metric": 3}]}}, "gate.rules[0].metric: must be str"),
 ])
 def test_a_mistake_is_named(raw, message):

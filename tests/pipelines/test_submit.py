@@ -25,6 +25,8 @@ class Kubeflow(BaseHTTPRequestHandler):
     def do_GET(self):
         path = urlsplit(self.path).path
         self.server.tokens.append(self.headers.get("Authorization", ""))
+        if self.server.tokens[-1] in self.server.run_out:
+            return self._answer(None, 401)
         if path == f"{API}/runs/r1":
             looks = self.server.looks
             return self._answer(looks.pop(0) if len(looks) > 1 else looks[0])
@@ -37,8 +39,8 @@ class Kubeflow(BaseHTTPRequestHandler):
                    f"{API}/runs": {"run_id": "r1"}, f"{API}/recurringruns": {"recurring_run_id": "j1"}}
         self._answer(None if self.server.refuses else answers.get(self.path))
 
-    def _answer(self, body):
-        self.send_response(200 if body is not None else 403)
+    def _answer(self, body, refusal=403):
+        self.send_response(200 if body is not None else refusal)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(json.dumps(body).encode())
@@ -60,6 +62,7 @@ def server(monkeypatch):
     monkeypatch.setattr("pipelines.server.SECONDS_BETWEEN_LOOKS", 0.01)
     server = HTTPServer(("127.0.0.1", 0), Kubeflow)
     server.sent, server.tokens, server.refuses, server.looks = [], [], False, [look("SUCCEEDED")]
+    server.run_out = set()
     server.host = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
@@ -129,6 +132,20 @@ def test_ctrl_c_leaves_the_run_running_and_says_how_to_follow(server, elsewhere,
     assert f"the run goes on; follow it again with: vizecg pipeline follow r1 --host {server.host}" in \
         capsys.readouterr().err
     assert [path for path, _ in server.sent] == [f"{API}/experiments", f"{API}/runs"], "nothing was sent to end it"
+
+
+def test_a_token_that_runs_out_on_the_way_is_read_anew(server, tmp_path):
+    token, said = tmp_path / "token", []
+    token.write_text("first")
+    server.looks = [look("RUNNING"), look("SUCCEEDED")]
+
+    def say(line):
+        said.append(line)
+        token.write_text("second")
+        server.run_out.add("Bearer first")
+
+    assert follow(Server(server.host, token_file=token), "r1", say=say) == "SUCCEEDED"
+    assert said == ["run: RUNNING", "run: SUCCEEDED"] and server.tokens[-1] == "Bearer second"
 
 
 def test_a_run_is_scheduled_without_the_cache_and_never_twice_at_a_time(server, elsewhere, capsys):

@@ -24,7 +24,7 @@ def answering(script: list[tuple[int, dict]], *, delay_s: float = 0.0) -> Iterat
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             scripted.requests.append((self.path, dict(self.headers), body))
             time.sleep(delay_s)
             status, answer = left.pop(0) if len(left) > 1 else left[0]
@@ -33,6 +33,8 @@ def answering(script: list[tuple[int, dict]], *, delay_s: float = 0.0) -> Iterat
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
+
+        do_GET = do_POST
 
         def log_message(self, *_):
             """Silent."""

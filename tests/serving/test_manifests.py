@@ -20,9 +20,14 @@ def resources(folder):
     return [thing for name in listed for thing in yaml.safe_load_all((folder / name).read_text())]
 
 
+def the(folder, kind):
+    found, = (thing for thing in resources(folder) if thing["kind"] == kind)
+    return found
+
+
 def pods():
-    deployment, = (thing for thing in resources(PLAIN) if thing["kind"] == "Deployment")
-    service, = resources(KSERVE)
+    deployment = the(PLAIN, "Deployment")
+    service = the(KSERVE, "InferenceService")
     return {"plain": deployment["spec"]["template"]["spec"], "kserve": service["spec"]["predictor"]}
 
 
@@ -37,7 +42,8 @@ def strict(schema):
     return [strict(value) for value in schema] if isinstance(schema, list) else schema
 
 
-@pytest.mark.parametrize("resource", resources(PLAIN), ids=lambda thing: thing["kind"])
+@pytest.mark.parametrize("resource", [*resources(PLAIN), the(KSERVE, "NetworkPolicy")],
+                         ids=lambda thing: thing["kind"])
 def test_kubernetes_takes_them(resource):
     kubernetes_validate = pytest.importorskip("kubernetes_validate")
     kubernetes_validate.validate(resource, "1.33", strict=True)
@@ -48,7 +54,7 @@ def test_kserve_takes_the_service():
     crd = yaml.load(CRD.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     version, = (version for version in crd["spec"]["versions"] if version["name"] == "v1beta1")
     spec = Draft202012Validator(strict(version["schema"]["openAPIV3Schema"]["properties"]["spec"]))
-    service, = resources(KSERVE)
+    service = the(KSERVE, "InferenceService")
     assert not [f"{error.json_path}: {error.message}" for error in spec.iter_errors(service["spec"])]
     service["spec"]["predictor"]["containers"][0]["porst"] = []
     assert list(spec.iter_errors(service["spec"]))
@@ -88,9 +94,12 @@ def test_the_command_and_the_probes_are_those_of_our_code(kind, capsys):
     assert probes == ["/health/ready", "/health/ready", "/health/live"] and set(probes) <= routes
 
 
-def test_only_callers_come_in_and_nothing_goes_out():
-    policy, = (thing for thing in resources(PLAIN) if thing["kind"] == "NetworkPolicy")
-    deployment, = (thing for thing in resources(PLAIN) if thing["kind"] == "Deployment")
+@pytest.mark.parametrize("folder", [PLAIN, KSERVE], ids=["plain", "kserve"])
+def test_only_callers_come_in_and_nothing_goes_out(folder):
+    policy = the(folder, "NetworkPolicy")
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"] and policy["spec"]["egress"] == []
-    assert policy["spec"]["podSelector"] == deployment["spec"]["selector"]
+    # KServe labels the pods of a service with its name.
+    selected = the(PLAIN, "Deployment")["spec"]["selector"] if folder == PLAIN else {
+        "matchLabels": {"serving.kserve.io/inferenceservice": the(KSERVE, "InferenceService")["metadata"]["name"]}}
+    assert policy["spec"]["podSelector"] == selected
     assert all(rule["from"] and rule["ports"] for rule in policy["spec"]["ingress"])

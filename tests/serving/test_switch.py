@@ -90,6 +90,8 @@ def test_a_version_whose_answers_turn_is_noticed(server, first, another, serve_p
     switch(server, second)
     with pytest.raises(ValueError, match="came to read the sample page otherwise"):
         watch(server, another.package, second, replace(serve_params, parity=-1.0))
+    with pytest.raises(RuntimeError, match="failed at 1 pages after the switch"):
+        watch(server, another.package, replace(second, faults=second.faults - 1), serve_params)
     server.management.scale(second.name, second.version, 0)
     with pytest.raises(RuntimeError, match="its workers ended soon after the switch"):
         watch(server, another.package, second, serve_params)
@@ -122,7 +124,7 @@ def front_of(server, name, shadow=None):
     return running(make_front(server, name, token=lambda: TOKEN, shadow=shadow))
 
 
-def test_the_front_asks_for_its_own_token_and_says_how_far_the_server_is(server, first, sample):
+def test_the_front_asks_for_its_own_token_and_says_how_far_the_server_is(server, first, sample, tmp_path):
     with front_of(server, first.name) as address:
         place = f"{address}/predictions/{first.name}"
         for headers in ({}, bearer("wrong"), {"Authorization": "Bearer "}):
@@ -134,6 +136,8 @@ def test_the_front_asks_for_its_own_token_and_says_how_far_the_server_is(server,
         assert requests.get(f"{address}/health/live", timeout=60).status_code == 200
         assert requests.get(f"{address}/health/ready", timeout=60).json() == {"state": "ready"}
         assert "vizecg_pages" in requests.get(f"{address}/metrics", timeout=60).text
+    with front_of(replace(server, state=tmp_path), first.name) as address:  # no process of a server is known there
+        assert requests.get(f"{address}/health/live", timeout=60).status_code == 503
 
 
 def test_a_challenger_reads_copies_and_answers_nobody(server, first, another, serve_params, sample, tmp_path):
@@ -161,9 +165,11 @@ def test_a_killed_worker_costs_no_more_than_its_own_requests(server, first, samp
     client = Client(server.inference, file_token(server.key_file), timeout_s=60, retries=6)
     before = server.management.workers(first.name, first.version)
     psutil.Process(before[0]).kill()
-    with contextlib.suppress(Unavailable):
-        client.predict(sample)  # HTTP 500, "Worker died", where the server had not noticed yet: the one that is lost
-    assert client.predict(sample)["version"] == first.version
+    answered = []
+    for _ in range(4):
+        with contextlib.suppress(Unavailable):  # HTTP 500, "Worker died": it had it in hand when the server noticed
+            answered.append(client.predict(sample)["version"])
+    assert answered in ([first.version] * 4, [first.version] * 3), "one request at most is lost"
     until = time.monotonic() + 120
     while len(now := server.management.workers(first.name, first.version)) < len(before) or before[0] in now:
         assert time.monotonic() < until, "it does not come back"
