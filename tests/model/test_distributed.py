@@ -18,7 +18,7 @@ from tests.model.machines import connect, disconnect, on_loopback
 
 ROOT = Path(__file__).resolve().parents[2]
 # Without dropout, which every process draws by itself. One step an epoch: 96 pages, 64 a batch.
-ALIKE = {"epochs": 50, "batch_size": 64, "ema": 0.0, "save_minutes": 0, "learning_rate": 0.0002}
+ALIKE = {"epochs": 20, "batch_size": 64, "ema": 0.0, "save_minutes": 0, "learning_rate": 0.0002}
 STEPS = ["-m", "tests.model.steps"]
 
 
@@ -77,7 +77,7 @@ def test_losses_are_the_same_for_one_process_for_two_and_for_two_nodes(store, tm
                  *words(store, tmp_path / "two", ALIKE)))
     finish(*[node(machines, number, store, tmp_path / "nodes", ALIKE) for number in (0, 1)])
     one, two, nodes = (json.loads((tmp_path / name).read_text()) for name in ("one", "two", "nodes"))
-    assert len(one["losses"]) == len(two["losses"]) == len(nodes["losses"]) == 50
+    assert len(one["losses"]) == len(two["losses"]) == len(nodes["losses"]) == ALIKE["epochs"]
     for other in (two, nodes):
         assert other["losses"] == pytest.approx(one["losses"], rel=1e-5)
         assert other["history"][-1]["validate_auroc"] == pytest.approx(one["history"][-1]["validate_auroc"], abs=0.02)
