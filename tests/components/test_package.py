@@ -79,7 +79,7 @@ def test_packaging_again_gives_the_same_package(packaged, tmp_path):
     assert again.digest == package_digest(packaged.package)
 
 
-def test_other_thresholds_are_another_version(packaged, another):
+def test_another_model_is_another_version(packaged, another):
     versions = {check_package(p.package)["version"] for p in (packaged, another)}
     assert len(versions) == 2
 

@@ -62,11 +62,17 @@ def test_it_serves_the_reader_of_the_project_and_leaves_nothing_behind(tmp_path,
         def send():
             return requests.post(f"{address}/predictions/vizecgnet", data=page, headers=bearer(TOKEN), timeout=120)
 
-        with ThreadPoolExecutor(2) as pool:
-            under_way = [pool.submit(send) for _ in range(2)]
-            time.sleep(0.3)
+        def connected():
+            return sum(c.status == psutil.CONN_ESTABLISHED and c.laddr.port == port
+                       for c in psutil.Process(process.pid).net_connections("tcp"))
+
+        with ThreadPoolExecutor(8) as pool:  # more than its workers read at once
+            under_way = [pool.submit(send) for _ in range(8)]
+            while connected() + sum(reply.done() for reply in under_way) < 8:
+                time.sleep(0.005)
             process.send_signal(signal.SIGTERM)
-            assert [reply.result().status_code for reply in under_way] == [200, 200]
+            assert not all(reply.done() for reply in under_way)
+            assert [reply.result().status_code for reply in under_way] == [200] * 8
         assert process.wait(timeout=60) == 0
         assert psutil.wait_procs(family, timeout=30)[1] == [], "TorchServe runs on"
         assert list(scratch.glob("vizecg-*")) == []
