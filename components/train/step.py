@@ -177,9 +177,10 @@ def _on_cluster(records: Path, validation: Path, checkpoint: Path, *, params: Tr
     store = RecordStore.open(records)
     _refuse_unvalidated(validation, store)
     _refuse_unfitting(params, model, page)
+    run = _signature(store, replace(params, teachers=(), start_from=""), model, page, seed)[:RUN]  # refused there
     return TrainResult(**train_on_cluster(
-        store, validation, checkpoint, params=params, model=model, page=page, tracking=tracking, seed=seed,
-        run=_signature(store, params, model, page, seed)[:RUN], resume=resume, say=say))
+        store, validation, checkpoint, params=params, model=model, page=page, tracking=tracking, seed=seed, run=run,
+        resume=resume, say=say))
 
 
 def _run(trainer: Trainer, mlflow, *, phase: str = "train") -> Trained:

@@ -13,7 +13,7 @@ import pytest
 
 from components.deploy.trust import check_version
 from components.gate.step import run as gate
-from components.moves import crown, holder, version_of
+from components.moves import crown, held_by, version_of
 from components.package.step import run as package
 from components.promote import run as promote
 from components.register.step import run as register
@@ -307,4 +307,4 @@ def test_a_decision_without_the_champion_is_refused_where_a_rule_compares_with_i
     client = connect(own).MlflowClient()
     assert crown(client, NAME, "2", why="test") == "1"
     back = in_registry(name=NAME, tracking=own)
-    assert (back.version, back.previous_version) == ("1", "2") and holder(client, NAME, "champion").version == "1"
+    assert (back.version, back.previous_version) == ("1", "2") and held_by(client, NAME, "champion") == "1"

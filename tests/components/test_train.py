@@ -285,7 +285,8 @@ def test_a_training_starts_from_another_and_only_from_its_like(inputs, tmp_path)
     for name, value in load_checkpoint(tmp_path / "first")[0].named_parameters():
         torch.testing.assert_close(value, weights(tmp_path / "second")[name], atol=1e-6, rtol=0)
     without_signals = dataclasses.replace(inputs["model"], signal_stream=False, cmam=False, digitiser=True)
-    run(checkpoint=tmp_path / "alone", params=again, **{**inputs, "model": without_signals})
+    run(checkpoint=tmp_path / "alone", params=dataclasses.replace(again, lambda_trace=1.0),
+        **{**inputs, "model": without_signals})
     for name, value in load_checkpoint(tmp_path / "first")[0].page_path().named_parameters():
         torch.testing.assert_close(value, load_checkpoint(tmp_path / "alone")[0].page_path().get_parameter(name),
                                    atol=1e-6, rtol=0)

@@ -102,7 +102,7 @@ def test_the_front_says_what_is_wrong_behind_it(behind, monkeypatch):
     monkeypatch.setattr("serving.front.MAX_BYTES", 10)
     with front(behind, address) as place:
         assert post(f"{place}/predictions/reader", b"page").status_code == 503
-        assert requests.get(f"{place}/health/live", timeout=60).status_code == 200
+        assert requests.get(f"{place}/health/live", timeout=60).status_code == 503
         ready = requests.get(f"{place}/health/ready", timeout=60)
         assert (ready.status_code, ready.json()) == (503, {"state": "down"})
         assert requests.get(f"{place}/metrics", timeout=60).status_code == 503
