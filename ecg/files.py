@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-DEVICES = ("/dev", "/proc")
+DEVICES = ("/dev", "/dev/fd", "/proc/self/fd")
+"""Folders whose files are devices and pipes, whatever they lead to; /dev/shm holds files like any other folder."""
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def write_whole(path: Path | str, content: bytes | str, *, durable: bool = False
         durable: return only once the disk has it, for what must outlive a power cut.
     """
     path, data = Path(path), content.encode() if isinstance(content, str) else content
-    if any(path.is_relative_to(place) for place in DEVICES) or (path.exists() and not path.is_file()):
+    if str(path.parent) in DEVICES or (path.exists() and not path.is_file()):
         path.write_bytes(data)  # /dev/stdout, a pipe: a move would put a file in its place
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -147,9 +147,9 @@ def follow(server: Server, run: str, *, say: Callable[[str], None]) -> str:
         ValueError: no server answers, or it does not know the run.
         RuntimeError: the server stopped answering.
     """
-    clients, shown = [server.client()], {}
+    client, shown = server.client(), {}
     while True:
-        seen = _look(server, clients, run)
+        client, seen = _look(server, client, run)
         for name, state in _states(seen).items():
             if shown.get(name) != state:
                 shown[name] = state
@@ -161,20 +161,20 @@ def follow(server: Server, run: str, *, say: Callable[[str], None]) -> str:
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _look(server: Server, clients: list, run: str):
-    """Ask for a run with the last client, again and again while the server is away; with a new token where it asks."""
+def _look(server: Server, client, run: str) -> tuple:
+    """Ask for a run, again and again while the server is away; the client is a new one where the token ran out."""
     from kfp_server_api import ApiException
 
     for _ in range(LOOKS_THAT_MAY_FAIL):
         try:
-            return clients[-1].get_run(run)
+            return client, client.get_run(run)
         except ApiException as error:
             if error.status == 404:
                 raise ValueError(f"{server.host}: there is no run {run}") from None
             why = f"{error.status} {error.reason}"
             if error.status == HTTPStatus.UNAUTHORIZED:
                 with contextlib.suppress(ValueError):
-                    clients[:] = [server.client()]
+                    client = server.client()
         except urllib3.exceptions.HTTPError as error:
             why = type(error).__name__
         time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -1,7 +1,9 @@
 """A file appears whole or not at all."""
 
 import os
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,16 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path):
     write_whole(path, "through")
     reader.join(timeout=10)
     assert heard == ["through"] and path.is_fifo()
+
+
+def test_what_leads_to_a_file_stays_and_memory_is_a_folder_like_any_other(tmp_path):
+    out = tmp_path / "out"
+    with open(out, "wb") as file:
+        write_whole(f"/dev/fd/{file.fileno()}", "through")
+    assert out.read_text() == "through"
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        write_whole(f"{folder}/deep/a", "there")
+        assert Path(folder, "deep", "a").read_text() == "there"
 
 
 def test_two_that_write_at_once_each_leave_a_whole_file(tmp_path):
