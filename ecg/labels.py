@@ -16,6 +16,10 @@ PTBXL_SETS = {"superclass": ("diagnostic", "diagnostic_class"), "subclass": ("di
               "diagnostic": ("diagnostic", ""), "form": ("form", ""), "rhythm": ("rhythm", ""), "all": ("", "")}
 """For each set: the column that marks its statements, and the column of what they stand for; empty: all, themselves."""
 
+PTBXL_LEVELS = "levels"
+"""The set of the superclasses together with the findings of `BELOW`: what a teacher learns who is to know more."""
+BELOW = ("subclass", "form", "rhythm")
+"""Sets whose findings `PTBXL_LEVELS` has too, named `subclass:LMI`."""
 
 _PLAIN_CODE = re.compile(r"'([^'\\\\]+)': (\d{1,9}\.\d{1,9})")
 _PLAIN_CODES = re.compile(rf"\{{{_PLAIN_CODE.pattern}(?:, {_PLAIN_CODE.pattern})*\}}")
@@ -40,6 +44,20 @@ class LabelScheme:
     def unknown(self, statements: Iterable[str]) -> Counter:
         """Count the statements that the scheme does not know."""
         return Counter(statement for statement in statements if statement not in self.findings)
+
+
+@dataclass(frozen=True)
+class Levels(LabelScheme):
+    """A scheme with others below it, whose findings are `set:finding`; a record needs a finding of the scheme's own."""
+
+    below: tuple[tuple[str, LabelScheme], ...] = ()
+
+    def apply(self, statements: Iterable[str]) -> tuple[str, ...]:
+        """Return the findings of one record, those of the upper scheme first."""
+        statements = tuple(statements)
+        own = super().apply(statements)
+        return (*own, *(f"{name}:{finding}" for name, scheme in self.below if own
+                        for finding in scheme.apply(statements)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +131,16 @@ def ptbxl_scheme(path: Path, label_set: str = "superclass") -> LabelScheme:
 
     Args:
         path: scp_statements.csv.
-        label_set: a key of `PTBXL_SETS`: the superclasses in their usual order, the others as the file has them.
+        label_set: a key of `PTBXL_SETS`: the superclasses in their usual order, the others as the file has them; or
+            `PTBXL_LEVELS`.
 
     Raises:
         ValueError: no such file, or a column is missing.
     """
+    if label_set == PTBXL_LEVELS:
+        top, below = ptbxl_scheme(path), tuple((name, ptbxl_scheme(path, name)) for name in BELOW)
+        names = (*top.names, *(f"{name}:{finding}" for name, scheme in below for finding in scheme.names))
+        return Levels(names, top.findings, below)
     column, naming = PTBXL_SETS[label_set]
     rows = read_table(path, required=("diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass"))
     findings = {}

@@ -9,7 +9,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from model.metrics import auroc
 from model.params import TrainParams
 from model.states import States
 from model.task import Batch, DistillationTask, StepResult
+from model.teaching import SignalTeacher
 
 
 class Preempted(SystemExit):
@@ -58,6 +59,7 @@ class Trainer:
         world: the processes that train together.
         say: takes a line that the user should see.
         trace: file for what the profiler sees of `train.profile` steps; None, or no such steps: it is off.
+        teachers: fixed models that are asked about each batch's signals.
 
     Raises:
         ValueError: the batch cannot be shared out among the processes; a state is of another run.
@@ -65,14 +67,17 @@ class Trainer:
 
     def __init__(self, net: Network, *, train: PageSource, validate: PageSource | None, params: TrainParams,
                  seed: int, states: States | None, signature: str, world: World = World(),  # noqa: B008 (frozen)
-                 say: Callable[[str], None] = print, trace: Path | None = None):
+                 say: Callable[[str], None] = print, trace: Path | None = None,
+                 teachers: Sequence[SignalTeacher] = ()):
         self.params, self.train, self.validate, self.world, self.say = params, train, validate, world, say
         self.states, self.signature = states, signature
         torch.manual_seed(seed + 1_000_003 * world.rank)
         if params.deterministic:
             torch.use_deterministic_algorithms(True)
         self.device = world.device
-        self.task = DistillationTask(synced(net, world), params).to(self.device, memory_format=torch.channels_last)
+        asked = [teacher.to(self.device) for teacher in teachers]
+        self.task = DistillationTask(synced(net, world), params, asked).to(self.device,
+                                                                           memory_format=torch.channels_last)
         self.wrapped = self._wrapped()
         self.dtype = autocast_dtype(params.precision, self.device)
         self.batch_size = _shared(min(params.batch_size, train.epoch_length), params, world)

@@ -49,10 +49,11 @@ class IngestParams:
     """Folder of the source, relative to the place the command is called from; or `s3://BUCKET/PREFIX`."""
     labels: tuple[str, ...] = ()
     """Findings to keep, in this order; empty: the source's own list."""
-    label_set: Literal["default", "superclass", "subclass", "diagnostic", "form", "rhythm", "all", "scored",
-                       "cpsc2018"] = "default"
+    label_set: Literal["default", "superclass", "subclass", "diagnostic", "form", "rhythm", "all", "levels",
+                       "scored", "cpsc2018"] = "default"
     """Which of the source's sets of findings. PTB-XL: superclass, subclass, diagnostic, form, rhythm or all, as in its
-    benchmark (Strodthoff et al. 2021); CinC: scored (the challenge of 2021), cpsc2018 or all; `default`: the first."""
+    benchmark (Strodthoff et al. 2021), or levels: superclasses, subclasses, forms and rhythms together; CinC: scored
+    (the challenge of 2021), cpsc2018 or all; `default`: the first."""
     sampling_rate: float = 100.0
     """Hz in the store; other rates are resampled."""
     source_rate: Literal[100, 500] = 100

@@ -86,7 +86,11 @@ class TrainParams:
     lambda_kd: float = 1.0
     temperature: float = 2.0
     teachers: tuple[str, ...] = ()
-    """Folders of checkpoints, of any architecture, whose mean probability the image stream learns from as well."""
+    """Folders of checkpoints, of any architecture, whose mean probability the image stream learns from as well; they
+    may know more findings than are trained."""
+    ask_teachers: Literal["once", "each"] = "once"
+    """once: what they say of each record as it is. each: of each signal as it is drawn, varied and blended, so that
+    teacher and pupil always look at the same heart (Beyer et al. 2022); for teachers that read signals."""
     kd_mutual: bool = False
     """Let the signal stream learn from the image stream too."""
     lambda_align: float = 0.0
@@ -158,6 +162,7 @@ class TrainParams:
         check(self.profile >= 0, "train.profile", "must be 0 or a number of steps")
         check(self.nodes == 1 or bool(self.shared), "train.shared",
               "must name a folder or s3://BUCKET/PREFIX that all nodes reach")
+        check(self.ask_teachers == "once" or bool(self.teachers), "train.ask_teachers", "each needs train.teachers")
         check(0 <= self.ema < 1, "train.ema", "must lie in 0-1, 1 excluded")
         for name in self.layouts:
             check(name in LAYOUTS, "train.layouts", f"unknown layout {name!r}; known are {', '.join(LAYOUTS)}")

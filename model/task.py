@@ -1,5 +1,6 @@
 """One training step as a module, so that whatever wraps a module (DDP, compile) wraps the whole step."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 from model.losses import alignment, attention_transfer, classification, digitisation, distillation
 from model.network import Predictions, VizECGNet, ink
 from model.params import TrainParams
+from model.teaching import SignalTeacher, answers
 
 PATCH = 16
 """Pixels of a side of what `train.mask` blanks."""
@@ -35,19 +37,27 @@ class StepResult(NamedTuple):
 
 
 class DistillationTask(nn.Module):
-    """The network with its loss: batch in, `StepResult` out."""
+    """The network with its loss: batch in, `StepResult` out.
 
-    def __init__(self, net: VizECGNet, params: TrainParams):
+    Args:
+        net: the network.
+        params: the weights of the losses.
+        teachers: fixed models that are asked about each batch's signals, in place of what the batch says of them.
+    """
+
+    def __init__(self, net: VizECGNet, params: TrainParams, teachers: Sequence[SignalTeacher] = ()):
         super().__init__()
         self.net, self.params = net, params
+        self.asked = list(teachers)  # a plain list: they are not trained, and no state keeps them
 
     def forward(self, batch: Batch) -> StepResult:
         """Predict with every stream that is on, and weigh the losses."""
         signals, p = batch.signals if self.net.signal is not None else None, self.params
         image = ink(batch.pages)
         predictions = self.net(masked(image, p.mask) if p.mask else image, signals)
+        soft = answers(self.asked, batch.signals) if self.asked else batch.soft
         parts = {"loss_cls": classification(predictions, batch.targets, kind=p.loss),
-                 "loss_kd": distillation(predictions, p.temperature, taught=batch.soft, mutual=p.kd_mutual)}
+                 "loss_kd": distillation(predictions, p.temperature, taught=soft, mutual=p.kd_mutual)}
         loss = p.lambda_cls * parts["loss_cls"] + p.lambda_kd * parts["loss_kd"]
         for name, weight, part in (("align", p.lambda_align, lambda: alignment(predictions)),
                                    ("attention", p.lambda_attention, lambda: attention_transfer(predictions)),

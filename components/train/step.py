@@ -20,7 +20,7 @@ from components.train.begin import before, begin_with, pretraining, take
 from components.train.bucket import is_bucket
 from components.train.cluster import train_on_cluster
 from components.train.shared import shared
-from components.train.teachers import taught
+from components.train.teachers import asked_each_time, taught
 from ecg.records import RecordStore, write_beside
 from model.baselines import Network, build
 from model.checkpoint import checkpoint_digest, read_json, save_checkpoint
@@ -93,7 +93,8 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
     net.start_from_prevalence(torch.from_numpy(train.targets.mean(axis=0)))
     if params.start_from:
         begin_with(Path(params.start_from), net, store, model)
-    if params.teachers:
+    teachers = asked_each_time(params.teachers, store.label_names) if params.ask_teachers == "each" else []
+    if params.teachers and not teachers:
         soft = taught(params.teachers, store, train.rows, kept=_local(state)) if world.leads else None
         train = replace(train, soft=world.from_leader(soft))
     signature = _signature(store, params, model, page, seed)
@@ -115,7 +116,7 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
             first = _pretrain(net, store, mlflow, params=params, model=model, page=page,
                               states=states[1], signature=before(signature), **common)
         trainer = Trainer(net, train=train, validate=validate, params=params, states=states[0],
-                          signature=signature, trace=trace, **common)
+                          signature=signature, trace=trace, teachers=teachers, **common)
         trained = _run(trainer, mlflow)
         if not world.leads:
             return TrainResult("", len(trained.history), trained.history[-1]["validate_auroc"],

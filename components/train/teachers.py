@@ -1,4 +1,4 @@
-"""What fixed teachers say of the training records, computed once."""
+"""Fixed teachers: what they say of the training records, computed once, or they themselves, to be asked each time."""
 
 import hashlib
 import io
@@ -9,10 +9,12 @@ import numpy as np
 from components.progress import track
 from ecg.files import write_whole
 from ecg.records import RecordStore
+from model.baselines import Network
 from model.checkpoint import checkpoint_digest, load_checkpoint
 from model.data import PageSource
 from model.inference import predict_batches
 from model.params import PageParams
+from model.teaching import SignalTeacher
 from model.typed import from_dict
 
 
@@ -29,16 +31,43 @@ def taught(teachers: tuple[str, ...], store: RecordStore, rows: np.ndarray, *, k
         float32 (len(rows), C).
 
     Raises:
-        ValueError: a folder is no checkpoint, or knows other findings than the store.
+        ValueError: a folder is no checkpoint, or does not know one of the store's findings.
     """
     return np.mean([_answers(Path(folder), store, rows, kept) for folder in teachers], axis=0).astype(np.float32)
 
 
-def _answers(teacher: Path, store: RecordStore, rows: np.ndarray, kept: Path | None) -> np.ndarray:
+def asked_each_time(teachers: tuple[str, ...], names: tuple[str, ...]) -> list[SignalTeacher]:
+    """Return the teachers themselves, which will answer each batch's signals as they are drawn.
+
+    Args:
+        teachers: checkpoint folders.
+        names: the findings that are trained.
+
+    Raises:
+        ValueError: a folder is no checkpoint, does not know one of the findings, or reads pages.
+    """
+    found = []
+    for folder in teachers:
+        net, _, columns = _opened(Path(folder), names)
+        if net.reads != ("signal",):
+            raise ValueError(f"train.teachers: {folder} reads pages, and train.ask_teachers is each: only models of "
+                             "signals can be asked so; take it out, or ask once")
+        found.append(SignalTeacher(net, columns))
+    return found
+
+
+def _opened(teacher: Path, names: tuple[str, ...]) -> tuple[Network, dict, list[int]]:
+    """Open a teacher; return with it what its checkpoint says, and which of its findings are those wanted."""
     net, meta = load_checkpoint(teacher)
-    if list(meta["label_names"]) != list(store.label_names):
-        raise ValueError(f"train.teachers: {teacher} knows {', '.join(meta['label_names'])}, the store has "
-                         f"{', '.join(store.label_names)}")
+    known = list(meta["label_names"])
+    if lacking := [name for name in names if name not in known]:
+        raise ValueError(f"train.teachers: {teacher} knows {', '.join(known)}, the store has {', '.join(names)}; "
+                         f"{lacking[0]} is none of the teacher's findings")
+    return net, meta, [known.index(name) for name in names]
+
+
+def _answers(teacher: Path, store: RecordStore, rows: np.ndarray, kept: Path | None) -> np.ndarray:
+    net, meta, columns = _opened(teacher, store.label_names)
     key = hashlib.sha256(f"{checkpoint_digest(teacher)} {store.digest}".encode() + np.ascontiguousarray(rows).tobytes())
     file = kept / f"teacher-{key.hexdigest()[:16]}.npy" if kept else None
     if file and file.exists():
@@ -48,7 +77,7 @@ def _answers(teacher: Path, store: RecordStore, rows: np.ndarray, kept: Path | N
     renderers = source.renderers()
     chunks = np.array_split(np.arange(len(rows)), max(1, len(rows) // 64))
     answers = predict_batches(net, (source.draw(chunk, epoch=0, renderers=renderers)
-                                    for chunk in track(chunks, label=f"train: teacher {teacher}")))
+                                    for chunk in track(chunks, label=f"train: teacher {teacher}")))[:, columns]
     if file:
         whole = io.BytesIO()
         np.save(whole, answers)

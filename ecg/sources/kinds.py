@@ -27,7 +27,7 @@ _KINDS = (
          "labels.csv (record,patient,labels[,age,sex,device,fold,report]), *.hea"),
     Kind("ptbxl", "ptbxl:open_ptbxl", "PTB-XL, 100 or 500 Hz (ingest.source_rate)",
          "ptbxl_database.csv, scp_statements.csv, records100/ or records500/",
-         ("superclass", "subclass", "diagnostic", "form", "rhythm", "all")),
+         ("superclass", "subclass", "diagnostic", "form", "rhythm", "all", "levels")),
     Kind("cinc", "cinc:open_cinc", "CinC 2020/2021: CPSC2018, its extra, INCART, PTB, PTB-XL, Georgia, Chapman, Ningbo",
          "*.hea with #Dx and *.mat, flat or in folders (training/georgia/g1/...); patients.csv if there",
          ("scored", "cpsc2018", "all")),

@@ -25,7 +25,7 @@ def open_ptbxl(folder: Path, options: Options) -> Source:
 
     Args:
         folder: where ptbxl_database.csv lies.
-        options: `label_set` is a key of `ecg.labels.PTBXL_SETS`, `rate` 100 or 500: which set of files is read.
+        options: `label_set` is one that `ecg.labels.ptbxl_scheme` knows, `rate` 100 or 500: which set of files is read.
 
     Raises:
         ValueError: a table is missing or damaged, or a label is not in the set.

@@ -4,16 +4,20 @@ import dataclasses
 import gzip
 import json
 
+import numpy as np
 import pytest
 import torch
 import torch._inductor.config
 
 from components.train import step
 from components.train.step import run
+from components.train.teachers import asked_each_time, taught
 from ecg.records import RecordStore
-from model.checkpoint import load_checkpoint
+from model.baselines import build
+from model.checkpoint import load_checkpoint, save_checkpoint
 from model.params import PageParams, TrackingParams, TrainParams
 from model.states import LocalFolder, States
+from model.teaching import answers
 from tests.model.tiny import TINY
 
 PAGE = PageParams(height=96, width=192, px_per_mm=0.75)
@@ -171,6 +175,49 @@ def test_fixed_teachers_of_any_kind_are_asked_once_and_followed(inputs, tmp_path
     assert len(list((tmp_path / "state").glob("teacher-*.npy"))) == 2
     for name, value in weights(tmp_path / "out").items():
         torch.testing.assert_close(value, weights(tmp_path / "again")[name], atol=0, rtol=0)
+
+
+def test_teachers_asked_each_time_answer_the_blends_that_are_drawn(inputs, tmp_path):
+    signal = dataclasses.replace(inputs["model"], architecture="vit1d")
+    run(checkpoint=tmp_path / "signal", params=PARAMS, **{**inputs, "model": signal})
+    run(checkpoint=tmp_path / "page", params=PARAMS, **inputs)
+    model = dataclasses.replace(inputs["model"], signal_stream=False, cmam=False)
+    once = dataclasses.replace(PARAMS, teachers=(str(tmp_path / "signal"),), mixup=1.0, pretrain=1)
+    each = dataclasses.replace(once, ask_teachers="each")
+    before, first = weights(tmp_path / "signal"), {}
+    for name, params in (("once", once), ("each", each)):
+        run(checkpoint=tmp_path / name, params=params, state=tmp_path / f"{name}-state", **{**inputs, "model": model})
+        first[name] = json.loads((tmp_path / name / "history.json").read_text())[0]["loss_kd"]
+    assert 0 < first["each"] != first["once"] > 0
+    assert weights(tmp_path / "each").keys() == weights(tmp_path / "once").keys(), "a teacher is no part of its pupil"
+    assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "signal").items())
+    with pytest.raises(ValueError, match="page reads pages, and train.ask_teachers is each"):
+        run(checkpoint=tmp_path / "out", params=dataclasses.replace(each, teachers=(str(tmp_path / "page"),)),
+            **{**inputs, "model": model})
+    with pytest.raises(ValueError, match="train.ask_teachers: each needs train.teachers"):
+        dataclasses.replace(each, teachers=())
+
+
+def test_a_teacher_may_know_more_findings_and_in_another_order(inputs, tmp_path, store):
+    """A teacher whose head has the same findings reversed, and one more, says of each what it said before."""
+    signal = dataclasses.replace(inputs["model"], architecture="vit1d")
+    run(checkpoint=tmp_path / "signal", params=PARAMS, **{**inputs, "model": signal})
+    net, meta = load_checkpoint(tmp_path / "signal")
+    names = list(meta["label_names"])
+    wider = build(signal, classes=len(names) + 1, page=PAGE)
+    order = [*reversed(range(len(names))), 0]
+    wider.load_state_dict({name: value[order] if value.shape[:1] == (len(names),) else value
+                           for name, value in net.state_dict().items()})
+    (tmp_path / "wider").mkdir()
+    save_checkpoint(tmp_path / "wider", wider, meta={**meta, "label_names": [*reversed(names), "more"]}, history=[])
+    rows = store.rows("train")
+    said = [taught((str(tmp_path / name),), store, rows, kept=None) for name in ("signal", "wider")]
+    np.testing.assert_allclose(said[1], said[0], atol=1e-6)
+    drawn = torch.from_numpy(store.signals[rows[:4]] / 1000).float()
+    live = answers(asked_each_time((str(tmp_path / "wider"),), tuple(names)), drawn)
+    np.testing.assert_allclose(live, said[0][:4], atol=1e-5)
+    with pytest.raises(ValueError, match="more is none of the teacher's findings"):
+        asked_each_time((str(tmp_path / "signal"),), (*names, "more"))
 
 
 @pytest.mark.parametrize("weight", ["lambda_trace", "lambda_align"])

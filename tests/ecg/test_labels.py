@@ -35,6 +35,18 @@ def test_every_set_of_the_benchmark_has_its_findings(tmp_path, label_set, names)
     assert scheme.apply(scheme.findings) == names and not scheme.unknown(scheme.findings)
 
 
+def test_levels_are_the_superclasses_and_what_lies_below_them(tmp_path):
+    (tmp_path / "scp.csv").write_text(SCP_STATEMENTS)
+    scheme = ptbxl_scheme(tmp_path / "scp.csv", "levels")
+    below = [f"{name}:{finding}" for name, found in LABEL_SETS if name in ("subclass", "form", "rhythm")
+             for finding in found]
+    assert scheme.names == (*PTBXL_SUPERCLASSES, *below)
+    assert scheme.apply(["IMI", "SR"]) == ("MI", "subclass:IMI", "rhythm:SR")
+    assert scheme.apply(["NDT"]) == ("STTC", "subclass:STTC", "form:NDT")
+    assert scheme.apply(["SR", "LVOLT"]) == (), "a record without a superclass is none of the benchmark's"
+    assert scheme.unknown(["SR", "XYZ"]) == {"XYZ": 1}
+
+
 def test_unknown_statements_are_counted(scheme):
     assert scheme.unknown(["IMI", "XYZ", "XYZ", "ABC"]) == {"XYZ": 2, "ABC": 1}
 
