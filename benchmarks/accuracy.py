@@ -31,8 +31,8 @@ from model.params import ModelParams, PageParams, Params, TrainParams, load_para
 from model.typed import from_dict
 
 ROWS = Path(__file__).with_suffix(".yaml")
-BASE = ("train.pretrain=0",)
-"""What rows share whatever the recipe: those that begin with pretraining are rows of their own."""
+BASE = ("train.pretrain=0", "train.teachers=[]", "train.ask_teachers=once")
+"""What rows share whatever the recipe: those that begin with pretraining, or have teachers, are rows of their own."""
 KEY, FIGURES = "accuracy_key", "accuracy.json"
 """Tag by which a finished run is known, and its artifact."""
 

@@ -116,6 +116,7 @@ def test_two_nodes_of_a_trainjob_train_on_what_the_bucket_holds(bucket, cluster,
 def test_a_trainjob_that_leaves_nothing_or_cannot_read_what_is_named_is_refused(cluster, inputs, tmp_path, monkeypatch):
     params = dataclasses.replace(ON_TWO, shared=str(tmp_path / "shared"))
     for change, message in (({"image": ""}, "train.image: name the image"),
+                            ({"teachers": ("there",), "ask_teachers": "each"}, "train.teachers: names a folder of"),
                             ({"start_from": "there"}, "train.start_from: names a folder of this machine")):
         with pytest.raises(ValueError, match=message):
             run(checkpoint=tmp_path / "out", params=dataclasses.replace(params, **change), **inputs)
