@@ -4,16 +4,12 @@
 set -euo pipefail
 data=${1:?usage: make zoo DATA=/path/to/ptb-xl}
 
-vizecg recipe ptbxl --data "$data"
+# The teachers: signal models that learn what lies below the superclasses too.
+vizecg recipe ptbxl-levels --data "$data"
 dvc repro validate
-
-# Signal models, on random stretches of 2.5 s: the teachers.
-for teacher in resnet1d_wang inceptiontime; do
-    for seed in 7 8; do
-        [ -d "local/$teacher-$seed" ] || vizecg train --out "local/$teacher-$seed" --state local/state --resume \
-            --seed $seed --set model.architecture=$teacher --set model.signal_crop=250 --set train.epochs=20 \
-            --set train.batch_size=128 --set train.workers=2
-    done
+for teacher in resnet1d_wang-{7..10} inceptiontime-{7..9}; do
+    [ -d "local/levels/$teacher" ] || vizecg train --out "local/levels/$teacher" --state local/state --resume \
+        --seed "${teacher#*-}" --set model.architecture="${teacher%-*}" --set train.workers=2
 done
 
 vizecg recipe ptbxl-taught --data "$data"
