@@ -71,7 +71,7 @@ def trainer_of(params: Params, records: Path) -> Trainer:
     """A trainer as the train step makes it, without states, teachers and a start from other weights."""
     store = RecordStore.open(records)
     labels = store.labels.astype(np.float32)
-    p = replace(params.train, teachers=(), ask_teachers="once", start_from="", pretrain=0)
+    p = replace(params.train.alone(), pretrain=0)
     net = build(params.model, classes=labels.shape[1], page=params.page)
     drawn = "page" in net.reads
     sources = [PageSource(store, store.rows(split), labels[store.rows(split)], params.page, augment, params.seed,

@@ -1,6 +1,6 @@
 """The sections of params.yaml on learning: model and train."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ecg.paper.layout import LAYOUTS
@@ -151,6 +151,10 @@ class TrainParams:
     """Resource of which each process of a TrainJob gets one, such as nvidia.com/gpu; empty: none."""
     secret: str = ""
     """Kubernetes Secret with the nodes' keys to the bucket and to MLflow; empty: none."""
+
+    def alone(self) -> "TrainParams":
+        """Return the same training without what other checkpoints bring to it."""
+        return replace(self, teachers=(), ask_teachers="once", start_from="")
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, "train.epochs", "must be at least 1")

@@ -61,7 +61,7 @@ def pretraining(params: TrainParams, model: ModelParams) -> tuple[TrainParams, M
     The image stream reads the twelve signals off pages of which patches are blank, as masked autoencoders fill in
     pictures (He et al. 2022), but the truth is millivolts, not pixels. No label, teacher or signal stream takes part.
     """
-    return (replace(params, epochs=params.pretrain, pretrain=0, lambda_cls=0.0, lambda_kd=0.0, lambda_align=0.0,
-                    lambda_attention=0.0, lambda_trace=1.0, mask=MASKED, teachers=(), ask_teachers="once",
-                    start_from="", mixup=0.0, patience=0, profile=0, page_scale_start=1.0, sampling="uniform"),
+    return (replace(params.alone(), epochs=params.pretrain, pretrain=0, lambda_cls=0.0, lambda_kd=0.0,
+                    lambda_align=0.0, lambda_attention=0.0, lambda_trace=1.0, mask=MASKED, mixup=0.0, patience=0,
+                    profile=0, page_scale_start=1.0, sampling="uniform"),
             replace(model, digitiser=True, signal_stream=False, cmam=False))

@@ -178,8 +178,7 @@ def _on_cluster(records: Path, validation: Path, checkpoint: Path, *, params: Tr
     store = RecordStore.open(records)
     _refuse_unvalidated(validation, store)
     _refuse_unfitting(params, model, page)
-    alone = replace(params, teachers=(), ask_teachers="once", start_from="")  # `train_on_cluster` refuses them
-    run = _signature(store, alone, model, page, seed)[:RUN]
+    run = _signature(store, params.alone(), model, page, seed)[:RUN]  # the rest `train_on_cluster` refuses
     return TrainResult(**train_on_cluster(
         store, validation, checkpoint, params=params, model=model, page=page, tracking=tracking, seed=seed, run=run,
         resume=resume, say=say))
