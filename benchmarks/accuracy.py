@@ -3,38 +3,38 @@
 A row that MLflow does not have yet is trained by the train step and measured by the evaluate step, on the data that
 `make run` made; the table is then printed from MLflow alone. Rows are those of accuracy.yaml. Checkpoints are kept, so
 that a row taught by others finds them, and so that other pages can be read without another training.
+
+The runs that the tables of docs/accuracy.md were printed from come with the project: --import brings them into MLflow,
+and --print then prints them where neither data nor checkpoints are at hand.
 """
 
 import argparse
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import yaml
 
+from benchmarks.accuracy_table import tables
+from benchmarks.recorded import KEPT, Run, described, export, found, now, record, settings, take
 from components.evaluate.readings import gathered
-from components.lineage import params_hash
 from components.progress import say
 from components.recipe import RECIPES, compose
 from components.registry import STEPS
-from components.tracking import connect, start_run
 from ecg.pages import PageSet
 from ecg.records import RecordStore
 from model import evaluation
 from model.baselines import build
 from model.checkpoint import checkpoint_digest
-from model.params import ModelParams, PageParams, Params, TrainParams, load_params
+from model.params import ModelParams, PageParams, Params, TrackingParams, TrainParams, load_params
 from model.typed import from_dict
 
 ROWS = Path(__file__).with_suffix(".yaml")
 BASE = ("train.pretrain=0", "train.teachers=[]", "train.ask_teachers=once")
 """What rows share whatever the recipe: those that begin with pretraining, or have teachers, are rows of their own."""
-KEY, FIGURES = "accuracy_key", "accuracy.json"
-"""Tag by which a finished run is known, and its artifact."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Row:
     test: bool
     """Whether the test split is read; a row that is there for a choice has the validation split's figure alone."""
 
-    def key(self, pages: PageSet) -> str:
-        """What the figures depend on."""
-        p = self.params
-        return params_hash(p.train, p.model, p.page, p.evaluate) + f"-{pages.digest}-{self.seed}"
+    def recorded(self, pages: str | None = None) -> list[Run]:
+        """Return its runs in MLflow that read what it reads, newest first: on pages of this digest, or on any."""
+        runs = found(self.params.tracking, self.params, self.seed, pages=pages)
+        return [run for run in runs if run.figures["test"] or not self.test]
 
 
 def planned(names: list[str], seeds: list[int], params_file: str | Path, overrides: list[str]) -> list[Row]:
@@ -81,14 +81,14 @@ def measure(row: Row, pages: Path, records: Path, validation: Path, kept: Path, 
         others = _with_others(p.train, lambda name: str(_folder(kept, name, teacher_seed)))
         train(records=records, validation=validation, checkpoint=checkpoint, params=others, model=p.model, page=p.page,
               tracking=p.tracking, seed=row.seed, state=kept / "state", resume=True)
-    described = json.loads((checkpoint / "model.json").read_text())
+    trained = json.loads((checkpoint / "model.json").read_text())
     figures = {"test": _on_test(row, checkpoint, pages, records) if row.test else {},
-               **{name: described[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs")},
-               "hardware": described.get("hardware", described["device"]),  # earlier versions did not tell
+               **{name: trained[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs")},
+               "hardware": trained.get("hardware", trained["device"]),  # earlier versions did not tell
                "trained_on": len(store.rows("train"))}
-    tags = {KEY: row.key(PageSet.open(pages)), "train_run": described["run_id"], "data_digest": store.digest}
-    with start_run(p.tracking, name=f"accuracy: {row.name}", tags=tags) as mlflow:
-        mlflow.log_dict(figures, FIGURES)
+    made = {**{name: trained[name] for name in ("git_commit", "data_digest")}, "train_run": trained["run_id"]}
+    record(p.tracking, Run(row.name, row.reads, row.seed, settings(p), described(PageSet.open(pages)), figures, made,
+                           now()))
 
 
 def _on_test(row: Row, checkpoint: Path, pages: Path, records: Path) -> dict:
@@ -135,85 +135,67 @@ def _is_of(checkpoint: Path, row: Row, data_digest: str) -> bool:
     return same
 
 
-def recorded(rows: list[Row], pages: PageSet) -> Iterator[tuple[Row, dict | None]]:
-    """Yield each row with its figures in MLflow, None where there are none, or none of the test split that it reads."""
-    mlflow = connect(rows[0].params.tracking)
-    for row in rows:
-        found = mlflow.search_runs(filter_string=f"tags.{KEY} = '{row.key(pages)}'", output_format="list")
-        figures = mlflow.artifacts.load_dict(f"{found[0].info.artifact_uri}/{FIGURES}") if found else None
-        yield row, figures if figures and (figures["test"] or not row.test) else None
-
-
-def table(rows: list[tuple[Row, dict | None]], pages: PageSet) -> str:
-    """Lay the figures out as Markdown: a line a model, mean and range over the seeds where there are several."""
-    records, folds = dict(pages.index["split"].value_counts()), rows[0][0].params.ingest
-    measured = [figures for _, figures in rows if figures]
-    machines = sorted({f["hardware"] for f in measured})
-    lines = [f"{len(pages.label_names)} findings, data {pages.data_digest[:12]}: "
-             f"{' / '.join(str(n) for n in sorted({f['trained_on'] for f in measured}) or [0])} training, "
-             f"{records.get('validate', 0)} validation, {records.get('test', 0)} test records "
-             f"(folds {_span(folds.train_folds)} / {_span(folds.validate_folds)} / {_span(folds.test_folds)}); "
-             f"page {pages.page['layout']}, {pages.page['width']} x {pages.page['height']}; {'; '.join(machines)}.", "",
-             "| model | reads | parameters | validation AUROC | " + " | ".join(
-                 f"{view} AUROC | {view} F1" for view in pages.captures) + " | seeds | training |",
-             "|" + "---|" * (6 + 2 * len(pages.captures))]
-    for name in dict.fromkeys(row.name for row, _ in rows):
-        mine = [(row, figures) for row, figures in rows if row.name == name and figures]
-        if mine:
-            lines.append(_line(name, mine[0][0].reads, [figures for _, figures in mine], pages.captures))
-    return "\n".join(lines)
-
-
-def _span(folds: tuple[int, ...]) -> str:
-    return f"{folds[0]}-{folds[-1]}" if len(folds) > 1 else str(folds[0])
-
-
-def _line(name: str, reads: str, runs: list[dict], views: tuple[str, ...]) -> str:
-    cells = [name, reads, f"{runs[0]['parameters'] / 1e6:.2f} M", _spread([run["validate_auroc"] for run in runs])]
-    for view in views:
-        cells += [_spread([run["test"][view][metric]["value"] for run in runs]) if runs[0]["test"] else "–"
-                  for metric in ("auroc", "f1")]
-    minutes = np.mean([run["seconds"] for run in runs]) / 60
-    trained = f"{runs[0]['epochs']} epochs, {minutes:.0f} min, {runs[0]['device']}"
-    return "| " + " | ".join([*cells, str(len(runs)), trained]) + " |"
-
-
-def _spread(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.3f}"
-    return f"{np.mean(values):.3f} ({min(values):.3f}-{max(values):.3f})"
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Measure what MLflow does not have, and print the table."""
-    parser = argparse.ArgumentParser(prog="vizecg bench accuracy", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="vizecg bench accuracy", description=__doc__.split("\n")[0],
+                                     epilog=" ".join(__doc__.split("\n\n")[2].split()))
     parser.add_argument("--rows", nargs="*", default=[], metavar="NAME", help="lines of accuracy.yaml (all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[7], metavar="N", help="a run for each (7)")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--params", default="params.yaml", metavar="FILE", help="file of every knob (params.yaml)")
     source.add_argument("--recipe", choices=sorted(path.stem for path in RECIPES.glob("*.yaml")), help="instead of it")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides")
-    parser.add_argument("--print", action="store_true", dest="only_print", help="train nothing, print what there is")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--print", action="store_true", dest="only_print", help="train nothing, print what there is: "
+                         "on any pages, or on those of --pages")
+    instead.add_argument("--import", type=Path, nargs="?", const=KEPT, metavar="FILE", dest="taken",
+                         help="only record the runs of a file in MLflow (those that come with the project)")
+    instead.add_argument("--export", type=Path, metavar="FILE", dest="given", help="only write MLflow's runs of this "
+                         "benchmark into a file, beside those that it has")
     parser.add_argument("--keep", type=Path, default=Path("local/accuracy"), metavar="DIR",
                         help="checkpoints, one folder a row and seed (local/accuracy)")
     for name, step in (("records", "ingest"), ("validation", "validate"), ("pages", "render")):
-        parser.add_argument(f"--{name}", type=Path, default=Path(STEPS[step].folder), metavar="DIR")
+        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=f"({STEPS[step].folder})")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         params_file = Path(options.params)
         if options.recipe:
             compose(options.recipe, params_file := Path(folder, "params.yaml"))
         rows = planned(options.rows, options.seeds, params_file, options.overrides)
-    pages = PageSet.open(options.pages)
+    if options.taken or options.given:
+        _carry(rows[0].params.tracking, options)
+        return
     if not options.only_print:
-        for row, figures in list(recorded(rows, pages)):
-            if figures is None:
-                measure(row, options.pages, options.records, options.validation, options.keep, options.seeds[0])
-    known = list(recorded(rows, pages))
-    if lacking := sum(figures is None for _, figures in known):
-        say(f"bench accuracy: of {lacking} of {len(known)} rows and seeds no run with these parameters and pages is "
-            "recorded; what code with other parameters recorded, that code prints")
-    print(table(known, pages))
+        _measure_lacking(rows, options)
+    _print(rows, PageSet.open(options.pages).digest if options.pages else None)
+
+
+def _carry(tracking: TrackingParams, options: argparse.Namespace) -> None:
+    """Bring runs in from a file, or write them into one."""
+    if options.taken:
+        say(f"bench accuracy: {take(tracking, options.taken)} runs of {options.taken} recorded in {tracking.uri}; "
+            "--print prints them")
+    else:
+        say(f"bench accuracy: {export(tracking, options.given)} runs more in {options.given}")
+
+
+def _measure_lacking(rows: list[Row], options: argparse.Namespace) -> None:
+    for name, step in (("records", "ingest"), ("validation", "validate"), ("pages", "render")):
+        setattr(options, name, getattr(options, name) or Path(STEPS[step].folder))
+    pages = PageSet.open(options.pages).digest
+    for row in rows:
+        if not row.recorded(pages):
+            measure(row, options.pages, options.records, options.validation, options.keep, options.seeds[0])
+
+
+def _print(rows: list[Row], pages: str | None) -> None:
+    """Print a table for each set of pages that the rows' runs have read."""
+    runs = [row.recorded(pages) for row in rows]
+    if lacking := sum(not mine for mine in runs):
+        say(f"bench accuracy: of {lacking} of {len(rows)} rows and seeds no run with these parameters "
+            f"{'and pages ' if pages else ''}is recorded; those that come with the project are brought by --import")
+    if printed := tables([(row.name, mine) for row, mine in zip(rows, runs, strict=True)]):
+        print(printed)
 
 
 if __name__ == "__main__":
