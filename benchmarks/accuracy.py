@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.accuracy_table import tables
-from benchmarks.recorded import KEPT, Run, described, export, found, now, record, settings, take
+from benchmarks.recorded import KEPT, Run, described, export, found, now, record, recorded, settings, take
 from components.evaluate.readings import gathered
 from components.progress import say
 from components.recipe import RECIPES, compose
@@ -48,10 +48,10 @@ class Row:
     test: bool
     """Whether the test split is read; a row that is there for a choice has the validation split's figure alone."""
 
-    def recorded(self, pages: str | None = None) -> list[Run]:
-        """Return its runs in MLflow that read what it reads, newest first: on pages of this digest, or on any."""
-        runs = found(self.params.tracking, self.params, self.seed, pages=pages)
-        return [run for run in runs if run.figures["test"] or not self.test]
+    def among(self, runs: list, pages: str | None) -> list[Run]:
+        """Return its own of the recorded runs, newest first: on pages of this digest, or on any."""
+        mine = found(runs, self.params, self.seed, pages=pages)
+        return [run for run in mine if run.figures["test"] or not self.test]
 
 
 def planned(names: list[str], seeds: list[int], params_file: str | Path, overrides: list[str]) -> list[Row]:
@@ -184,13 +184,14 @@ def _measure_lacking(rows: list[Row], options: argparse.Namespace) -> None:
         setattr(options, name, getattr(options, name) or Path(STEPS[step].folder))
     pages = PageSet.open(options.pages).digest
     for row in rows:
-        if not row.recorded(pages):
+        if not row.among(recorded(row.params.tracking), pages):
             measure(row, options.pages, options.records, options.validation, options.keep, options.seeds[0])
 
 
 def _print(rows: list[Row], pages: str | None) -> None:
     """Print a table for each set of pages that the rows' runs have read."""
-    runs = [row.recorded(pages) for row in rows]
+    known = recorded(rows[0].params.tracking)
+    runs = [row.among(known, pages) for row in rows]
     if lacking := sum(not mine for mine in runs):
         say(f"bench accuracy: of {lacking} of {len(rows)} rows and seeds no run with these parameters "
             f"{'and pages ' if pages else ''}is recorded; those that come with the project are brought by --import")

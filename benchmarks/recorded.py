@@ -17,7 +17,7 @@ KEPT = Path(__file__).with_name("accuracy.jsonl")
 """The runs that the tables of docs/accuracy.md were printed from."""
 RUN, ARTIFACT = "accuracy_run", "accuracy.json"
 """Tag by which a run of this benchmark is known, a digest of what it says; and its artifact, all but the parameters."""
-SECTIONS = ("train", "model", "page", "evaluate")
+SECTIONS, SEED = ("train", "model", "page", "evaluate"), "seed"
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Run:
     figures: dict
     made: dict[str, str]
     """Where it came from: commit, digest of the records, training run."""
-    recorded: int
-    """When, in milliseconds since 1970."""
+    at: int
+    """When it was recorded, in milliseconds since 1970."""
 
     @property
     def digest(self) -> str:
@@ -50,15 +50,15 @@ def settings(params: Params) -> dict[str, str]:
     return {key: value for key, value in flat.items() if key not in {f"train.{name}" for name in INDIFFERENT}}
 
 
-def same(recorded: dict[str, str], wanted: dict[str, str]) -> bool:
+def same(run: dict[str, str], wanted: dict[str, str]) -> bool:
     """Tell whether a run was trained and measured as is wanted.
 
     What it was recorded without came later, and counts as what it is by default, at which it changes nothing: a new
     parameter orphans no run, and neither does a default that changes, since a run holds every value there was.
     """
     default = settings(Params())
-    return recorded.keys() <= wanted.keys() and all(
-        recorded.get(key, default[key]) == value for key, value in wanted.items())
+    return run.keys() <= wanted.keys() and all(
+        (run[key] if key in run else default.get(key)) == value for key, value in wanted.items())
 
 
 def described(pages: PageSet) -> dict:
@@ -75,14 +75,14 @@ def record(tracking: TrackingParams, run: Run) -> None:
     client, experiment = _client(tracking)
     from mlflow.entities import Param
 
-    made = client.create_run(experiment, start_time=run.recorded, run_name=f"accuracy: {run.row}",
+    made = client.create_run(experiment, start_time=run.at, run_name=f"accuracy: {run.row}",
                              tags={**run.made, RUN: run.digest})
     client.log_batch(made.info.run_id, params=[Param(key, value) for key, value in
-                                               {**run.params, "seed": str(run.seed)}.items()])
+                                               {**run.params, SEED: str(run.seed)}.items()])
     for name, value in _shown(run.figures):
-        client.log_metric(made.info.run_id, name, value, timestamp=run.recorded)
+        client.log_metric(made.info.run_id, name, value, timestamp=run.at)
     client.log_dict(made.info.run_id, {key: value for key, value in asdict(run).items() if key != "params"}, ARTIFACT)
-    client.set_terminated(made.info.run_id, end_time=run.recorded)
+    client.set_terminated(made.info.run_id, end_time=run.at)
 
 
 def _shown(figures: dict) -> Iterator[tuple[str, float]]:
@@ -93,12 +93,16 @@ def _shown(figures: dict) -> Iterator[tuple[str, float]]:
             yield f"test.{capture}.macro.{metric}", macro[metric]["value"]
 
 
-def found(tracking: TrackingParams, params: Params, seed: int, *, pages: str | None = None) -> list[Run]:
-    """Return the recorded runs with these parameters and seed, on pages of this digest or on any, newest first."""
-    client, _ = _client(tracking)
-    wanted = settings(params)
-    runs = [_loaded(entity) for entity in _all(tracking) if entity.data.params["seed"] == str(seed)
-            and same({key: value for key, value in entity.data.params.items() if key != "seed"}, wanted)]
+def recorded(tracking: TrackingParams) -> list:
+    """Return MLflow's finished runs of this benchmark, newest first, as MLflow has them."""
+    return connect(tracking).search_runs(filter_string=f"tags.{RUN} != '' AND attributes.status = 'FINISHED'",
+                                         order_by=["attributes.start_time DESC"], output_format="list")
+
+
+def found(among: list, params: Params, seed: int, *, pages: str | None = None) -> list[Run]:
+    """Return the runs with these parameters and seed, on pages of this digest or on any, in the order of `among`."""
+    wanted = {**settings(params), SEED: str(seed)}
+    runs = [_loaded(entity) for entity in among if same(entity.data.params, wanted)]
     return [run for run in runs if pages in (None, run.pages["digest"])]
 
 
@@ -106,9 +110,9 @@ def export(tracking: TrackingParams, file: Path) -> int:
     """Write all recorded runs into `file`, one a line, beside those that it has; return how many came in."""
     runs = {run.digest: run for run in read(file)} if file.exists() else {}
     before = len(runs)
-    runs |= {run.digest: run for run in map(_loaded, _all(tracking))}
+    runs |= {run.digest: run for run in map(_loaded, recorded(tracking))}
     write_whole(file, "".join(json.dumps(asdict(run), sort_keys=True) + "\n" for run in
-                              sorted(runs.values(), key=lambda run: (run.recorded, run.digest))))
+                              sorted(runs.values(), key=lambda run: (run.at, run.digest))))
     return len(runs) - before
 
 
@@ -118,7 +122,7 @@ def take(tracking: TrackingParams, file: Path) -> int:
     Raises:
         ValueError: no such file, or a line that is no run.
     """
-    runs, known = read(file), {entity.data.tags[RUN] for entity in _all(tracking)}
+    runs, known = read(file), {entity.data.tags[RUN] for entity in recorded(tracking)}
     new = [run for run in runs if run.digest not in known]
     for run in new:
         record(tracking, run)
@@ -152,17 +156,11 @@ def _client(tracking: TrackingParams) -> tuple:
     return mlflow.MlflowClient(), mlflow.get_experiment_by_name(tracking.experiment).experiment_id
 
 
-def _all(tracking: TrackingParams) -> list:
-    """MLflow's finished runs of this benchmark, newest first."""
-    return connect(tracking).search_runs(filter_string=f"tags.{RUN} != '' AND attributes.status = 'FINISHED'",
-                                         order_by=["attributes.start_time DESC"], output_format="list")
-
-
 def _loaded(entity) -> Run:
     import mlflow
 
     rest = mlflow.artifacts.load_dict(f"{entity.info.artifact_uri}/{ARTIFACT}")
-    return Run(params={key: value for key, value in entity.data.params.items() if key != "seed"}, **rest)
+    return Run(params={key: value for key, value in entity.data.params.items() if key != SEED}, **rest)
 
 
 def now() -> int:

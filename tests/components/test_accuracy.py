@@ -1,5 +1,6 @@
-"""The accuracy table: rows are trained once, kept in MLflow, and printed from there."""
+"""The accuracy table: rows are trained once, kept in MLflow, carried in a file, and printed from there."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +9,10 @@ import pytest
 import yaml
 
 from benchmarks.accuracy import ROWS, main
-from model.params import ModelParams
+from benchmarks.accuracy_table import tables
+from benchmarks.recorded import Run, export, found, read, record, recorded, same, settings, take
+from components.recipe import compose
+from model.params import ModelParams, Params, TrackingParams, TrainParams
 from model.typed import as_dict
 from tests.model.tiny import TINY
 
@@ -98,8 +102,6 @@ def test_a_row_begins_with_another_rows_weights(command, capsys):
 
 
 def test_a_recipe_gives_the_settings_wherever_its_data_lie(tmp_path, monkeypatch):
-    from components.recipe import compose
-
     monkeypatch.chdir(tmp_path)
     assert compose("ptbxl-fast", tmp_path / "params.yaml").page.width == 256
 
@@ -119,8 +121,77 @@ def test_every_row_changes_the_parameters_into_ones_that_exist(command, tmp_path
 
 def test_rows_share_their_epochs_though_a_recipe_pretrains(tmp_path):
     from benchmarks.accuracy import planned
-    from components.recipe import compose
 
     recipe = compose("ptbxl-fast", tmp_path / "params.yaml")
     rows = planned([], [1], tmp_path / "params.yaml", [])
     assert recipe.train.pretrain and not any(row.params.train.pretrain for row in rows)
+
+
+PAGE = {"layout": "3x4+1R", "width": 256, "height": 128}
+AUROC = {"auroc": {"value": 0.9}, "f1": {"value": 0.7}}
+
+
+def _run(params: Params | None = None, *, at: int = 1, pages: str = "aa", auroc: float = 0.9, seed: int = 7) -> Run:
+    figures = {"parameters": 1000, "validate_auroc": auroc, "seconds": 60.0, "epochs": 1, "device": "cpu",
+               "hardware": "2 cores", "trained_on": 10, "test": {"clean": AUROC}}
+    return Run("a row", "page", seed, settings(params or Params()),
+               {"digest": pages, "data_digest": "dd", "label_names": ["NORM"], "captures": ["clean"], "page": PAGE,
+                "records": {"validate": 5, "test": 5}, "folds": {"train": [1, 2], "validate": [8], "test": [9]}},
+               figures, {"git_commit": "0123456789", "data_digest": "dd", "train_run": "r"}, at)
+
+
+def test_a_parameter_that_came_later_counts_as_what_it_is_by_default():
+    wanted = settings(Params())
+    earlier = {key: value for key, value in wanted.items() if key != "train.ask_teachers"}
+    assert same(earlier, wanted)
+    assert not same(earlier, {**wanted, "train.ask_teachers": "each"})
+    assert not same(wanted, {**wanted, "train.epochs": "3"})
+    assert not same({**wanted, "train.gone": "1"}, wanted), "nobody knows what that did"
+
+
+def test_what_decides_no_figure_parts_no_runs():
+    params = Params()
+    assert settings(params) == settings(dataclasses.replace(params, train=TrainParams(workers=2, save_steps=5)))
+    assert settings(params) != settings(dataclasses.replace(params, train=TrainParams(epochs=3)))
+
+
+def test_runs_travel_in_a_file_and_keep_their_date_and_commit(tmp_path):
+    here, there = (TrackingParams(uri=f"sqlite:///{tmp_path}/{name}/mlflow.db") for name in ("here", "there"))
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    runs = [_run(at=1_000), _run(at=2_000, auroc=0.8)]
+    for run in runs:
+        record(here, run)
+    file = tmp_path / "runs.jsonl"
+    assert export(here, file) == 2 and export(here, file) == 0
+    assert read(file) == runs
+    assert take(there, file) == 2 and take(there, file) == 0
+    assert found(recorded(there), Params(), 7) == runs[::-1], "newest first"
+    assert found(recorded(there), Params(), 8) == [] == found(recorded(there), Params(), 7, pages="bb")
+    entity = recorded(there)[0]
+    assert (entity.info.start_time, entity.data.tags["git_commit"]) == (2_000, "0123456789")
+    assert entity.data.metrics == {"validate_auroc": 0.8, "test.clean.macro.auroc": 0.9, "test.clean.macro.f1": 0.7}
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    (None, "cannot be read"), ("{}\n", "line 1 is no recorded run"), ("[1]\n", "line 1 is no recorded run"),
+    ('{"row": "a", "reads": "page", "seed": 7, "params": {}, "pages": {}, "figures": {}, "made": {}, "at": 1}\n',
+     "line 1 is no recorded run"), ("nonsense\n", "line 1 is no recorded run")])
+def test_a_file_of_no_runs_is_refused_by_its_line(tmp_path, text, said):
+    file = tmp_path / "runs.jsonl"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ValueError, match=f"runs.jsonl: {said}.*--export"):
+        read(file)
+
+
+def test_each_set_of_pages_has_a_table_and_the_newest_run_counts():
+    said = tables([("a row", [_run(at=3, auroc=0.7), _run(at=2, pages="bb"), _run(at=1)]),
+                   ("a row", [_run(at=3, auroc=0.8, seed=8)]), ("another", [])])
+    first, second = said.split("\n\n1 findings")
+    assert "| a row | page | 0.00 M | 0.750 (0.700-0.800) | 0.900 (0.900-0.900) | 0.700 (0.700-0.700) | 2 |" in first
+    assert "| a row | page | 0.00 M | 0.900 | 0.900 | 0.700 | 1 |" in second
+    assert "(folds 1-2 / 8 / 9)" in first and "trained by commit 0123456" in first and "another" not in said
+    assert tables([("a row", [])]) == ""
+
+
