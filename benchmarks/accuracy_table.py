@@ -34,7 +34,8 @@ def _about(runs: list[Run]) -> str:
     """Say what the table was measured on, with and by."""
     pages = runs[0].pages
     trained = " / ".join(str(count) for count in sorted({run.figures["trained_on"] for run in runs}))
-    folds = " / ".join(map(_span, pages["folds"].values())) if all(pages["folds"].values()) else "drawn by patient"
+    parts = [pages["folds"][split] for split in ("train", "validate", "test")]
+    folds = " / ".join(map(_span, parts)) if all(parts) else "not told"
     machines = "; ".join(sorted({run.figures["hardware"] for run in runs}))
     commits = ", ".join(sorted({_short(run.made["git_commit"]) for run in runs}))
     return (f"{len(pages['label_names'])} findings, data {pages['data_digest'][:12]}: {trained} training, "

@@ -53,6 +53,14 @@ def test_rows_are_trained_once_and_printed_from_mlflow(command, capsys, monkeypa
     count = len(yaml.safe_load(ROWS.read_text()))
     assert f"of {count - 2} of {count} rows and seeds no run" in said.err
 
+    # Elsewhere, where neither records nor pages nor checkpoints are: from a file of the runs.
+    main([*command, "--export", "runs.jsonl"])
+    elsewhere = [word for setting in SMALL for word in ("--set", setting)] + ["--set", "tracking.uri=sqlite:///other.db"]
+    main([*elsewhere, "--import", "runs.jsonl"])
+    assert "4 runs of runs.jsonl recorded" in capsys.readouterr().err
+    main([*elsewhere, *rows, "--seeds", "1", "2", "--print"])
+    assert capsys.readouterr().out == first
+
 
 @pytest.mark.slow
 def test_a_row_finds_its_teacher_and_kept_checkpoints_are_only_read_again(command, capsys):
