@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +20,24 @@ from pathlib import Path
 import yaml
 
 from benchmarks.accuracy_table import tables
-from benchmarks.recorded import KEPT, Run, described, export, found, now, record, recorded, settings, take
+from benchmarks.recorded import (
+    KEPT,
+    OTHERS,
+    Run,
+    described,
+    export,
+    found,
+    identity,
+    record,
+    recorded,
+    settings,
+    take,
+)
 from components.evaluate.readings import gathered
 from components.progress import say
 from components.recipe import RECIPES, compose
 from components.registry import STEPS
+from components.tracking import shown
 from ecg.pages import PageSet
 from ecg.records import RecordStore
 from model import evaluation
@@ -35,6 +49,8 @@ from model.typed import from_dict
 ROWS = Path(__file__).with_suffix(".yaml")
 BASE = ("train.pretrain=0", "train.teachers=[]", "train.ask_teachers=once")
 """What rows share whatever the recipe: those that begin with pretraining, or have teachers, are rows of their own."""
+PLACES = (("pages", "render"), ("records", "ingest"), ("validation", "validate"))
+"""Options that name what a step has made, and the step."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +64,21 @@ class Row:
     test: bool
     """Whether the test split is read; a row that is there for a choice has the validation split's figure alone."""
 
-    def among(self, runs: list, pages: str | None) -> list[Run]:
-        """Return its own of the recorded runs, newest first: on pages of this digest, or on any."""
-        mine = found(runs, self.params, self.seed, pages=pages)
-        return [run for run in mine if run.figures["test"] or not self.test]
+    others: tuple["Row", ...] = ()
+    """The rows that it builds on, its teachers and its start."""
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """By what its recorded runs are known."""
+        return identity(settings(self.params), self.seed, str(self.others[0].seed) if self.others else None)
+
+    def among(self, runs: list, pages: PageSet | None) -> list[Run]:
+        """Return its own of the recorded runs, newest first: on these pages, or on any."""
+        return [run for run in found(runs, self.identity, pages=pages) if run.figures["test"] or not self.test]
 
 
 def planned(names: list[str], seeds: list[int], params_file: str | Path, overrides: list[str]) -> list[Row]:
-    """Return the rows to measure.
+    """Return the rows to measure; those that they build on have the first seed.
 
     Raises:
         ValueError: a name that accuracy.yaml does not have.
@@ -64,44 +87,58 @@ def planned(names: list[str], seeds: list[int], params_file: str | Path, overrid
     for name in names:
         if name not in known:
             raise ValueError(f"--rows: no row is called {name!r}; there are {', '.join(known)}")
-    return [Row(name, known[name]["reads"], seed,
-                load_params(params_file, (*BASE, *overrides, *(f"{k}={json.dumps(v)}" for k, v in
-                                                               known[name]["change"].items()))),
-                known[name].get("test", True))
-            for name in names or known for seed in seeds]
+
+    def row(name: str, seed: int) -> Row:
+        changes = tuple(f"{key}={json.dumps(value)}" for key, value in known[name]["change"].items())
+        params = load_params(params_file, (*BASE, *overrides, *changes))
+        others = dict.fromkeys((*params.train.teachers, *filter(None, [params.train.start_from])))
+        return Row(name, known[name]["reads"], seed, params, known[name].get("test", True),
+                   tuple(row(other, seeds[0]) for other in others))
+
+    return [row(name, seed) for name in names or known for seed in seeds]
 
 
-def measure(row: Row, pages: Path, records: Path, validation: Path, kept: Path, teacher_seed: int) -> None:
+def measure(row: Row, pages: PageSet, records: Path, validation: Path, kept: Path) -> None:
     """Train one row unless its checkpoint is kept, evaluate it, and put its figures into an MLflow run."""
+    checkpoint = _trained(row, records, validation, kept)
+    meta = json.loads((checkpoint / "model.json").read_text())
+    figures = {"test": _on_test(row, checkpoint, pages, records) if row.test else {},
+               **{name: meta[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs")},
+               "hardware": meta.get("hardware", meta["device"]),  # earlier versions did not tell
+               "trained_on": len(RecordStore.open(records).rows("train"))}
+    made = {"git_commit": meta["git_commit"], "data_digest": meta["data_digest"], "train_run": meta["run_id"],
+            "checkpoint_digest": checkpoint_digest(checkpoint)}
+    for other in row.others:
+        made |= {OTHERS: str(other.seed), f"checkpoint_digest of {_slug(other.name)}":
+                 checkpoint_digest(_folder(kept, other.name, other.seed))}
+    record(row.params.tracking, Run(row.name, row.reads, row.seed, settings(row.params), described(pages), figures,
+                                    made, at=int(time.time() * 1000)))
+
+
+def _trained(row: Row, records: Path, validation: Path, kept: Path) -> Path:
+    """Return the row's checkpoint, trained now unless it is kept, after those of the rows that it builds on."""
     from components.train.step import run as train
 
+    places = {other.name: str(_trained(other, records, validation, kept)) for other in row.others}
     p, checkpoint = row.params, _folder(kept, row.name, row.seed)
-    store = RecordStore.open(records)
-    if not _is_of(checkpoint, row, store.digest):
-        others = _with_others(p.train, lambda name: str(_folder(kept, name, teacher_seed)))
-        train(records=records, validation=validation, checkpoint=checkpoint, params=others, model=p.model, page=p.page,
-              tracking=p.tracking, seed=row.seed, state=kept / "state", resume=True)
-    trained = json.loads((checkpoint / "model.json").read_text())
-    figures = {"test": _on_test(row, checkpoint, pages, records) if row.test else {},
-               **{name: trained[name] for name in ("parameters", "seconds", "validate_auroc", "device", "epochs")},
-               "hardware": trained.get("hardware", trained["device"]),  # earlier versions did not tell
-               "trained_on": len(store.rows("train"))}
-    made = {**{name: trained[name] for name in ("git_commit", "data_digest")}, "train_run": trained["run_id"]}
-    record(p.tracking, Run(row.name, row.reads, row.seed, settings(p), described(PageSet.open(pages)), figures, made,
-                           now()))
+    if not _is_of(checkpoint, row, RecordStore.open(records).digest):
+        train(records=records, validation=validation, checkpoint=checkpoint, params=_with_others(p.train, places.get),
+              model=p.model, page=p.page, tracking=p.tracking, seed=row.seed, state=kept / "state", resume=True)
+    return checkpoint
 
 
-def _on_test(row: Row, checkpoint: Path, pages: Path, records: Path) -> dict:
+def _on_test(row: Row, checkpoint: Path, pages: PageSet, records: Path) -> dict:
     """Return the macro figures of the test split by capture, as the evaluate step has them."""
     from components.evaluate.step import read
 
-    page_set, params = PageSet.open(pages), row.params.evaluate
+    params = row.params.evaluate
     with tempfile.TemporaryDirectory() as folder:
-        readings = tuple(Path(folder, str(number)) for number in range(len(page_set.captures)))
-        for capture, reading in zip(page_set.captures, readings, strict=True):
-            read(checkpoint=checkpoint, pages=pages, readings=reading, capture=capture, params=params, records=records)
-        predictions = gathered(readings, checkpoint=checkpoint_digest(checkpoint), pages=page_set)
-    measured = evaluation.measure(predictions, label_names=page_set.label_names, params=params, seed=row.seed)
+        readings = tuple(Path(folder, str(number)) for number in range(len(pages.captures)))
+        for capture, reading in zip(pages.captures, readings, strict=True):
+            read(checkpoint=checkpoint, pages=pages.path, readings=reading, capture=capture, params=params,
+                 records=records)
+        predictions = gathered(readings, checkpoint=checkpoint_digest(checkpoint), pages=pages)
+    measured = evaluation.measure(predictions, label_names=pages.label_names, params=params, seed=row.seed)
     return {view: block["macro"] for view, block in measured["test"].items()}
 
 
@@ -154,7 +191,7 @@ def main(arguments: list[str] | None = None) -> None:
                          "benchmark into a file, beside those that it has")
     parser.add_argument("--keep", type=Path, default=Path("local/accuracy"), metavar="DIR",
                         help="checkpoints, one folder a row and seed (local/accuracy)")
-    for name, step in (("records", "ingest"), ("validation", "validate"), ("pages", "render")):
+    for name, step in PLACES:
         parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=f"({STEPS[step].folder})")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
@@ -165,30 +202,27 @@ def main(arguments: list[str] | None = None) -> None:
     if options.taken or options.given:
         _carry(rows[0].params.tracking, options)
         return
-    if not options.only_print:
-        _measure_lacking(rows, options)
-    _print(rows, PageSet.open(options.pages).digest if options.pages else None)
+    if options.only_print:
+        _print(rows, PageSet.open(options.pages) if options.pages else None)
+        return
+    pages, records, validation = (getattr(options, name) or Path(STEPS[step].folder) for name, step in PLACES)
+    page_set = PageSet.open(pages)
+    for row in rows:
+        if not row.among(recorded(row.params.tracking), page_set):
+            measure(row, page_set, records, validation, options.keep)
+    _print(rows, page_set)
 
 
 def _carry(tracking: TrackingParams, options: argparse.Namespace) -> None:
     """Bring runs in from a file, or write them into one."""
     if options.taken:
-        say(f"bench accuracy: {take(tracking, options.taken)} runs of {options.taken} recorded in {tracking.uri}; "
-            "--print prints them")
+        say(f"bench accuracy: {take(tracking, options.taken)} runs of {options.taken} recorded in "
+            f"{shown(tracking.uri)}; --print prints them")
     else:
         say(f"bench accuracy: {export(tracking, options.given)} runs more in {options.given}")
 
 
-def _measure_lacking(rows: list[Row], options: argparse.Namespace) -> None:
-    for name, step in (("records", "ingest"), ("validation", "validate"), ("pages", "render")):
-        setattr(options, name, getattr(options, name) or Path(STEPS[step].folder))
-    pages = PageSet.open(options.pages).digest
-    for row in rows:
-        if not row.among(recorded(row.params.tracking), pages):
-            measure(row, options.pages, options.records, options.validation, options.keep, options.seeds[0])
-
-
-def _print(rows: list[Row], pages: str | None) -> None:
+def _print(rows: list[Row], pages: PageSet | None) -> None:
     """Print a table for each set of pages that the rows' runs have read."""
     known = recorded(rows[0].params.tracking)
     runs = [row.among(known, pages) for row in rows]

@@ -6,14 +6,18 @@ from benchmarks.recorded import Run
 
 
 def tables(rows: list[tuple[str, list[Run]]]) -> str:
-    """Lay recorded runs out, a table for each set of pages.
+    """Lay recorded runs out, a table for each set of records and pages.
 
     Args:
         rows: name and runs of each row and seed, newest first; of runs on the same pages the newest counts.
     """
-    digests = dict.fromkeys(run.pages["digest"] for _, runs in rows for run in runs)
-    return "\n\n".join(_table([(name, next((run for run in runs if run.pages["digest"] == digest), None))
-                               for name, runs in rows]) for digest in digests)
+    sets = dict.fromkeys(_set(run) for _, runs in rows for run in runs)
+    return "\n\n".join(_table([(name, next((run for run in runs if _set(run) == one), None)) for name, runs in rows])
+                       for one in sets)
+
+
+def _set(run: Run) -> tuple[str, str]:
+    return run.pages["data_digest"], run.pages["digest"]
 
 
 def _table(rows: list[tuple[str, Run | None]]) -> str:
@@ -57,14 +61,16 @@ def _line(name: str, runs: list[Run], captures: list[str]) -> str:
     cells = [name, runs[0].reads, f"{figures[0]['parameters'] / 1e6:.2f} M",
              _spread([one["validate_auroc"] for one in figures])]
     for capture in captures:
-        cells += [_spread([one["test"][capture][metric]["value"] for one in figures]) if figures[0]["test"] else "–"
+        cells += [_spread([one["test"][capture][metric]["value"] if one["test"] else None for one in figures])
                   for metric in ("auroc", "f1")]
     minutes = np.mean([one["seconds"] for one in figures]) / 60
     trained = f"{figures[0]['epochs']} epochs, {minutes:.0f} min, {figures[0]['device']}"
     return "| " + " | ".join([*cells, str(len(runs)), trained]) + " |"
 
 
-def _spread(values: list[float]) -> str:
+def _spread(values: list[float | None]) -> str:
+    if None in values:
+        return "–"
     if len(values) == 1:
         return f"{values[0]:.3f}"
     return f"{np.mean(values):.3f} ({min(values):.3f}-{max(values):.3f})"

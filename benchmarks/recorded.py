@@ -2,27 +2,33 @@
 
 import hashlib
 import json
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from components.tracking import connect, flat_params
+from jsonschema import Draft202012Validator
+
+from components.tracking import connect, flat_params, metric_name
 from components.train.step import INDIFFERENT
 from ecg.files import write_whole
 from ecg.pages import PageSet
 from model.params import Params, TrackingParams
 
 KEPT = Path(__file__).with_name("accuracy.jsonl")
-"""The runs that the tables of docs/accuracy.md were printed from."""
+"""The runs that the first table of docs/accuracy.md was printed from."""
 RUN, ARTIFACT = "accuracy_run", "accuracy.json"
 """Tag by which a run of this benchmark is known, a digest of what it says; and its artifact, all but the parameters."""
-SECTIONS, SEED = ("train", "model", "page", "evaluate"), "seed"
+SECTIONS, SEED, OTHERS = ("train", "model", "page", "evaluate"), "seed", "others_seed"
+NEUTRAL: Mapping[str, str] = {}
+"""Parameters that came, or went, after runs of `KEPT` were recorded, and the value at which each changes nothing: a
+run that lacks one had this value, and so has code that lacks one. Today's default may be another."""
+SCHEMA = 1
+_FILE = Draft202012Validator(json.loads(Path(__file__).with_suffix(".schema.json").read_text()))
 
 
 @dataclass(frozen=True)
 class Run:
-    """One row of the table, trained and measured with one seed."""
+    """One row of the table, trained and measured with one seed; recorded.schema.json says what its parts hold."""
 
     row: str
     reads: str
@@ -33,32 +39,41 @@ class Run:
     """Of the pages it was measured on: digests, findings, captures, geometry, records of each split, folds."""
     figures: dict
     made: dict[str, str]
-    """Where it came from: commit, digest of the records, training run."""
+    """Where it came from: commit, digests of records and checkpoint, training run, seed of the rows it builds on."""
     at: int
     """When it was recorded, in milliseconds since 1970."""
+    schema: int = SCHEMA
 
     @property
     def digest(self) -> str:
         """Which run this is, wherever and whenever it is recorded."""
-        said = json.dumps([self.row, self.seed, self.params, self.pages["digest"], self.figures], sort_keys=True)
+        said = json.dumps([self.row, self.params, self.pages["digest"], self.figures, self.identity], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """By what it is found: its parameters, its seed, and that of the rows it builds on."""
+        return identity(self.params, self.seed, self.made.get(OTHERS))
 
 
 def settings(params: Params) -> dict[str, str]:
     """Return all that decides a row's figures: `section.key` → value."""
     flat = flat_params(**{name: getattr(params, name) for name in SECTIONS})
-    return {key: value for key, value in flat.items() if key not in {f"train.{name}" for name in INDIFFERENT}}
+    return {key: value for key, value in flat.items() if key not in _INDIFFERENT}
 
 
-def same(run: dict[str, str], wanted: dict[str, str]) -> bool:
-    """Tell whether a run was trained and measured as is wanted.
+_INDIFFERENT = {f"train.{name}" for name in INDIFFERENT}
 
-    What it was recorded without came later, and counts as what it is by default, at which it changes nothing: a new
-    parameter orphans no run, and neither does a default that changes, since a run holds every value there was.
-    """
-    default = settings(Params())
-    return run.keys() <= wanted.keys() and all(
-        (run[key] if key in run else default.get(key)) == value for key, value in wanted.items())
+
+def identity(params: Mapping[str, str], seed: int, others_seed: str | None) -> dict[str, str]:
+    """Return by what a run is found, as MLflow logs it."""
+    return {**params, SEED: str(seed), **({OTHERS: others_seed} if others_seed else {})}
+
+
+def same(run: Mapping[str, str], wanted: Mapping[str, str], neutral: Mapping[str, str] = NEUTRAL) -> bool:
+    """Tell whether a run was trained and measured as is wanted; what one side lacks must be `neutral` on the other."""
+    return all(run.get(key, neutral.get(key)) == wanted.get(key, neutral.get(key))
+               for key in (run.keys() | wanted.keys()) - _INDIFFERENT)
 
 
 def described(pages: PageSet) -> dict:
@@ -72,15 +87,13 @@ def described(pages: PageSet) -> dict:
 
 def record(tracking: TrackingParams, run: Run) -> None:
     """Write a run into MLflow; one that breaks off is never found, since it is not finished."""
-    client, experiment = _client(tracking)
-    from mlflow.entities import Param
-
-    made = client.create_run(experiment, start_time=run.at, run_name=f"accuracy: {run.row}",
+    mlflow = connect(tracking)
+    client, experiment = mlflow.MlflowClient(), mlflow.get_experiment_by_name(tracking.experiment)
+    made = client.create_run(experiment.experiment_id, start_time=run.at, run_name=f"accuracy: {run.row}",
                              tags={**run.made, RUN: run.digest})
-    client.log_batch(made.info.run_id, params=[Param(key, value) for key, value in
-                                               {**run.params, SEED: str(run.seed)}.items()])
+    client.log_batch(made.info.run_id, params=[mlflow.entities.Param(*pair) for pair in run.identity.items()])
     for name, value in _shown(run.figures):
-        client.log_metric(made.info.run_id, name, value, timestamp=run.at)
+        client.log_metric(made.info.run_id, metric_name(name), value, timestamp=run.at)
     client.log_dict(made.info.run_id, {key: value for key, value in asdict(run).items() if key != "params"}, ARTIFACT)
     client.set_terminated(made.info.run_id, end_time=run.at)
 
@@ -90,7 +103,8 @@ def _shown(figures: dict) -> Iterator[tuple[str, float]]:
     yield "validate_auroc", figures["validate_auroc"]
     for capture, macro in figures["test"].items():
         for metric in ("auroc", "f1"):
-            yield f"test.{capture}.macro.{metric}", macro[metric]["value"]
+            if macro[metric]["value"] is not None:
+                yield f"test.{capture}.macro.{metric}", macro[metric]["value"]
 
 
 def recorded(tracking: TrackingParams) -> list:
@@ -99,16 +113,38 @@ def recorded(tracking: TrackingParams) -> list:
                                          order_by=["attributes.start_time DESC"], output_format="list")
 
 
-def found(among: list, params: Params, seed: int, *, pages: str | None = None) -> list[Run]:
-    """Return the runs with these parameters and seed, on pages of this digest or on any, in the order of `among`."""
-    wanted = {**settings(params), SEED: str(seed)}
+def found(among: list, wanted: Mapping[str, str], *, pages: PageSet | None = None) -> list[Run]:
+    """Return the runs of this identity, on these pages of these records or on any, in the order of `among`."""
     runs = [_loaded(entity) for entity in among if same(entity.data.params, wanted)]
-    return [run for run in runs if pages in (None, run.pages["digest"])]
+    return [run for run in runs if pages is None or
+            (run.pages["digest"], run.pages["data_digest"]) == (pages.digest, pages.data_digest)]
+
+
+def _loaded(entity) -> Run:
+    import mlflow
+
+    place = f"{entity.info.artifact_uri}/{ARTIFACT}"
+    try:
+        rest = mlflow.artifacts.load_dict(place)
+    except (mlflow.exceptions.MlflowException, OSError):
+        raise ValueError(f"{place}: MLflow's run {entity.info.run_id} has lost this file; delete the run in MLflow, "
+                         "and record it anew") from None
+    params = {key: value for key, value in entity.data.params.items() if key not in (SEED, OTHERS)}
+    return _run({**rest, "params": params}, place)
+
+
+def _run(raw: object, where: str) -> Run:
+    wrong = next(iter(sorted(_FILE.iter_errors(raw), key=lambda error: list(map(str, error.path)))), None)
+    if wrong:
+        field = ".".join(map(str, wrong.path)) or "the whole"
+        raise ValueError(f"{where}: {field} is not as in a recorded run ({wrong.message[:100]}); name a file that "
+                         "'vizecg bench accuracy --export' wrote")
+    return Run(**raw)
 
 
 def export(tracking: TrackingParams, file: Path) -> int:
     """Write all recorded runs into `file`, one a line, beside those that it has; return how many came in."""
-    runs = {run.digest: run for run in read(file)} if file.exists() else {}
+    runs = {run.digest: run for run in read(file)} if file.is_file() else {}
     before = len(runs)
     runs |= {run.digest: run for run in map(_loaded, recorded(tracking))}
     write_whole(file, "".join(json.dumps(asdict(run), sort_keys=True) + "\n" for run in
@@ -120,13 +156,13 @@ def take(tracking: TrackingParams, file: Path) -> int:
     """Record the runs of `file` in MLflow but those that it has; return how many were new.
 
     Raises:
-        ValueError: no such file, or a line that is no run.
+        ValueError: no such file, or a line that is no run; then none is recorded.
     """
-    runs, known = read(file), {entity.data.tags[RUN] for entity in recorded(tracking)}
-    new = [run for run in runs if run.digest not in known]
-    for run in new:
-        record(tracking, run)
-    return len(new)
+    runs = {run.digest: run for run in read(file)}
+    known = {entity.data.tags[RUN] for entity in recorded(tracking)}
+    for digest in runs.keys() - known:
+        record(tracking, runs[digest])
+    return len(runs.keys() - known)
 
 
 def read(file: Path) -> list[Run]:
@@ -136,33 +172,17 @@ def read(file: Path) -> list[Run]:
         ValueError: no such file, or a line that is no run.
     """
     try:
-        lines = file.read_text().splitlines()
-    except OSError as error:
-        raise ValueError(f"{file}: cannot be read ({error.strerror}); name a file that --export wrote") from None
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"{file}: cannot be read ({why}); name a file that 'vizecg bench accuracy --export' wrote"
+                         ) from None
     runs = []
     for number, line in enumerate(lines, 1):
         try:
-            run = Run(**json.loads(line))
-            run.digest  # noqa: B018  what lacks one of its parts is no run
-        except (TypeError, KeyError, json.JSONDecodeError) as error:
-            raise ValueError(f"{file}: line {number} is no recorded run ({error}); name a file that --export wrote"
-                             ) from None
-        runs.append(run)
+            raw = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{file}: line {number} is no JSON ({error}); name a file that 'vizecg bench accuracy "
+                             "--export' wrote") from None
+        runs.append(_run(raw, f"{file}: line {number}"))
     return runs
-
-
-def _client(tracking: TrackingParams) -> tuple:
-    mlflow = connect(tracking)
-    return mlflow.MlflowClient(), mlflow.get_experiment_by_name(tracking.experiment).experiment_id
-
-
-def _loaded(entity) -> Run:
-    import mlflow
-
-    rest = mlflow.artifacts.load_dict(f"{entity.info.artifact_uri}/{ARTIFACT}")
-    return Run(params={key: value for key, value in entity.data.params.items() if key != SEED}, **rest)
-
-
-def now() -> int:
-    """The time as runs have it."""
-    return int(time.time() * 1000)

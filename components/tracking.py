@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,14 +43,14 @@ def connect(tracking: TrackingParams):
             mlflow.create_experiment(tracking.experiment, artifact_location=_artifact_location(tracking.uri))
         mlflow.set_experiment(tracking.experiment)
     except mlflow.exceptions.MlflowException as error:
-        why = str(error).splitlines()[0].replace(tracking.uri, _shown(tracking.uri))
-        raise ValueError(f"tracking.uri: MLflow at {_shown(tracking.uri)} does not answer as it should ({why[:300]}); "
+        why = str(error).splitlines()[0].replace(tracking.uri, shown(tracking.uri))
+        raise ValueError(f"tracking.uri: MLflow at {shown(tracking.uri)} does not answer as it should ({why[:300]}); "
                          "see MLFLOW_TRACKING_URI, and the user and password in its variables") from None
     return mlflow
 
 
-def _shown(uri: str) -> str:
-    """An address without the user and the password that may stand in it."""
+def shown(uri: str) -> str:
+    """Return an address without the user and the password that may stand in it."""
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
@@ -92,6 +93,11 @@ def flat_params(**sections) -> dict[str, str]:
     """Return `section.key` → value of params dataclasses, as MLflow logs them."""
     return {f"{name}.{key}": str(value) for name, section in sections.items()
             for key, value in as_dict(section).items()}
+
+
+def metric_name(name: str) -> str:
+    """Return a figure's name as MLflow takes it: of a capture in a layout, `clean@3x4+1R`, it is `clean/3x4-1R`."""
+    return re.sub(r"[^/\w.\- :]", "-", name.replace("@", "/"))
 
 
 def _artifact_location(uri: str) -> str | None:

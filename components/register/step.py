@@ -12,7 +12,7 @@ import yaml
 
 from components.lineage import ROOT, image_digest
 from components.moves import CHALLENGER, CHAMPION, holder, move
-from components.tracking import PACKAGE_ARTIFACT, connect, log_dataset, start_run
+from components.tracking import PACKAGE_ARTIFACT, connect, log_dataset, metric_name, start_run
 from ecg.records import write_beside
 from model.checkpoint import read_json
 from model.override import Override
@@ -126,8 +126,8 @@ def _log_papers(mlflow, evaluation: Path, decision: Path, meta: dict) -> None:
 
 
 def _figures(meta: dict) -> dict[str, float]:
-    """The macro figures of the test split, under the names that metrics.json gives them."""
-    return {f"test.{capture}.macro.{name}": figure["value"] for capture, block in meta["metrics"].items()
+    """The macro figures of the test split, under the names that metrics.json gives them as far as MLflow takes them."""
+    return {metric_name(f"test.{capture}.macro.{name}"): figure["value"] for capture, block in meta["metrics"].items()
             for name, figure in block.items() if figure["value"] is not None}
 
 

@@ -10,8 +10,9 @@ import yaml
 
 from benchmarks.accuracy import ROWS, main
 from benchmarks.accuracy_table import tables
-from benchmarks.recorded import Run, export, found, read, record, recorded, same, settings, take
+from benchmarks.recorded import KEPT, NEUTRAL, Run, export, found, read, record, recorded, same, settings, take
 from components.recipe import compose
+from ecg.pages import PageSet
 from model.params import ModelParams, Params, TrackingParams, TrainParams
 from model.typed import as_dict
 from tests.model.tiny import TINY
@@ -47,6 +48,10 @@ def test_rows_are_trained_once_and_printed_from_mlflow(command, capsys, monkeypa
     main([*command, *rows, "--seeds", "1", "2", "--print"])
     said = capsys.readouterr()
     assert said.out == first and "is recorded" not in said.err
+    with monkeypatch.context() as patched:
+        patched.setattr("benchmarks.accuracy.measure", lambda *_: pytest.fail("measured again"))
+        main([*command, *rows, "--seeds", "1", "2"])
+        assert capsys.readouterr().out == first
     main([*command, "--seeds", "1", "--print"])
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == len(first.splitlines())
@@ -63,14 +68,17 @@ def test_rows_are_trained_once_and_printed_from_mlflow(command, capsys, monkeypa
 
 
 @pytest.mark.slow
-def test_a_row_finds_its_teacher_and_kept_checkpoints_are_only_read_again(command, capsys):
-    rows = ["--rows", "resnet1d_wang", "taught", "--seeds", "1"]
+def test_a_row_trains_the_teacher_it_lacks_and_kept_checkpoints_are_only_read_again(command, capsys):
+    rows = ["--rows", "taught", "--seeds", "1"]
     main([*command, *rows])
     assert "| taught | page |" in capsys.readouterr().out
     main([*command, *rows, "--set", "evaluate.resamples=30"])
     said = capsys.readouterr()
     assert "resnet1d_wang: kept in local/accuracy/resnet1d_wang-1" in said.out + said.err
     assert "taught: kept in local/accuracy/taught-1" in said.out + said.err
+    main([*command, "--rows", "resnet1d_wang", "--seeds", "1"])
+    said = capsys.readouterr()
+    assert "resnet1d_wang: kept in" in said.out + said.err and "| resnet1d_wang | signal |" in said.out
     main([*command, "--rows", "resnet1d_wang", "--seeds", "1", "--set", "train.weight_decay=0.02"])
     said = capsys.readouterr()
     assert "was trained otherwise; trained again" in said.out + said.err
@@ -136,70 +144,127 @@ def test_rows_share_their_epochs_though_a_recipe_pretrains(tmp_path):
 
 
 PAGE = {"layout": "3x4+1R", "width": 256, "height": 128}
-AUROC = {"auroc": {"value": 0.9}, "f1": {"value": 0.7}}
+CAPTURES = ("clean", "clean@3x4+2R")
+MACRO = {"auroc": {"value": 0.9}, "f1": {"value": 0.7}}
 
 
-def _run(params: Params | None = None, *, at: int = 1, pages: str = "aa", auroc: float = 0.9, seed: int = 7) -> Run:
+def _run(*, at: int = 1, pages: str = "a" * 64, records: str = "d" * 64, auroc: float = 0.9, seed: int = 7,
+         test: bool = True, params: dict | None = None) -> Run:
     figures = {"parameters": 1000, "validate_auroc": auroc, "seconds": 60.0, "epochs": 1, "device": "cpu",
-               "hardware": "2 cores", "trained_on": 10, "test": {"clean": AUROC}}
-    return Run("a row", "page", seed, settings(params or Params()),
-               {"digest": pages, "data_digest": "dd", "label_names": ["NORM"], "captures": ["clean"], "page": PAGE,
-                "records": {"validate": 5, "test": 5}, "folds": {"train": [1, 2], "validate": [8], "test": [9]}},
-               figures, {"git_commit": "0123456789", "data_digest": "dd", "train_run": "r"}, at)
+               "hardware": "2 cores", "trained_on": 10, "test": dict.fromkeys(CAPTURES, MACRO) if test else {}}
+    return Run("a row", "page", seed, params or settings(Params()),
+               {"digest": pages, "data_digest": records, "label_names": ["NORM"], "captures": list(CAPTURES),
+                "page": PAGE, "records": {"validate": 5, "test": 5},
+                "folds": {"train": [1, 2], "validate": [8], "test": [9]}},
+               figures, {"git_commit": "0123456789", "data_digest": records, "train_run": "r",
+                         "checkpoint_digest": "c" * 64}, at)
 
 
-def test_a_parameter_that_came_later_counts_as_what_it_is_by_default():
-    wanted = settings(Params())
-    earlier = {key: value for key, value in wanted.items() if key != "train.ask_teachers"}
-    assert same(earlier, wanted)
-    assert not same(earlier, {**wanted, "train.ask_teachers": "each"})
-    assert not same(wanted, {**wanted, "train.epochs": "3"})
-    assert not same({**wanted, "train.gone": "1"}, wanted), "nobody knows what that did"
+def test_what_one_side_lacks_counts_as_the_value_at_which_it_changes_nothing():
+    now = settings(Params())
+    earlier = {key: value for key, value in now.items() if key != "train.ask_teachers"}
+    assert same(now, now) and not same(now, {**now, "train.epochs": "3"})
+    assert not same(earlier, now) and not same(now, earlier), "nobody has said what it did without"
+    neutral = {"train.ask_teachers": "once"}
+    assert same(earlier, now, neutral) and same(now, earlier, neutral)
+    assert not same(earlier, {**now, "train.ask_teachers": "each"}, neutral)
+    assert not same({**now, "train.ask_teachers": "each"}, earlier, neutral)
 
 
 def test_what_decides_no_figure_parts_no_runs():
     params = Params()
     assert settings(params) == settings(dataclasses.replace(params, train=TrainParams(workers=2, save_steps=5)))
     assert settings(params) != settings(dataclasses.replace(params, train=TrainParams(epochs=3)))
+    assert same({**settings(params), "train.workers": "2"}, settings(params)), "recorded while workers still counted"
 
 
-def test_runs_travel_in_a_file_and_keep_their_date_and_commit(tmp_path):
-    here, there = (TrackingParams(uri=f"sqlite:///{tmp_path}/{name}/mlflow.db") for name in ("here", "there"))
-    for name in ("here", "there"):
+def test_every_parameter_that_came_or_went_since_says_at_what_value_it_changes_nothing():
+    for run in read(KEPT):
+        lacking = run.params.keys() ^ settings(Params()).keys()
+        unsaid = sorted(lacking - NEUTRAL.keys())
+        assert not unsaid, f"benchmarks/recorded.py: NEUTRAL must have {unsaid}, or the recorded runs are lost"
+
+
+@pytest.fixture
+def places(tmp_path):
+    def place(name: str) -> TrackingParams:
         (tmp_path / name).mkdir()
+        return TrackingParams(uri=f"sqlite:///{tmp_path}/{name}/mlflow.db")
+
+    return place("here"), place("there")
+
+
+def test_runs_travel_in_a_file_and_keep_their_date_and_commit(tmp_path, places):
+    here, there = places
     runs = [_run(at=1_000), _run(at=2_000, auroc=0.8)]
     for run in runs:
         record(here, run)
     file = tmp_path / "runs.jsonl"
     assert export(here, file) == 2 and export(here, file) == 0
     assert read(file) == runs
+    file.write_text(file.read_text() * 2)  # as a merge of two branches may leave it
     assert take(there, file) == 2 and take(there, file) == 0
-    assert found(recorded(there), Params(), 7) == runs[::-1], "newest first"
-    assert found(recorded(there), Params(), 8) == [] == found(recorded(there), Params(), 7, pages="bb")
+    assert found(recorded(there), runs[0].identity) == runs[::-1], "newest first"
+    assert found(recorded(there), {**runs[0].identity, "seed": "8"}) == []
+    assert found(recorded(there), {**runs[0].identity, "others_seed": "7"}) == []
     entity = recorded(there)[0]
     assert (entity.info.start_time, entity.data.tags["git_commit"]) == (2_000, "0123456789")
-    assert entity.data.metrics == {"validate_auroc": 0.8, "test.clean.macro.auroc": 0.9, "test.clean.macro.f1": 0.7}
+    assert entity.data.metrics == {"validate_auroc": 0.8, "test.clean.macro.auroc": 0.9, "test.clean.macro.f1": 0.7,
+                                   "test.clean/3x4-2R.macro.auroc": 0.9, "test.clean/3x4-2R.macro.f1": 0.7}
+
+
+def test_a_run_of_other_records_or_pages_is_not_taken_for_this_one(places):
+    here, _ = places
+    record(here, _run())
+    fields = {field.name: None for field in dataclasses.fields(PageSet)}
+    for digest, data_digest, count in (("a", "d", 1), ("b", "d", 0), ("a", "e", 0)):
+        pages = PageSet(**{**fields, "digest": digest * 64, "data_digest": data_digest * 64})
+        assert len(found(recorded(here), _run().identity, pages=pages)) == count
+
+
+def test_a_run_whose_file_is_lost_is_named(places):
+    here, _ = places
+    record(here, _run())
+    entity, = recorded(here)
+    shutil.rmtree(entity.info.artifact_uri.removeprefix("file://"))
+    with pytest.raises(ValueError, match=f"{entity.info.run_id} has lost this file; delete the run"):
+        found(recorded(here), _run().identity)
+
+
+GOOD = json.dumps(dataclasses.asdict(_run()))
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    (None, "cannot be read"), ("{}\n", "line 1 is no recorded run"), ("[1]\n", "line 1 is no recorded run"),
-    ('{"row": "a", "reads": "page", "seed": 7, "params": {}, "pages": {}, "figures": {}, "made": {}, "at": 1}\n',
-     "line 1 is no recorded run"), ("nonsense\n", "line 1 is no recorded run")])
-def test_a_file_of_no_runs_is_refused_by_its_line(tmp_path, text, said):
+    (None, "cannot be read"), (b"\xff\n", "cannot be read"), ("nonsense\n", "line 1 is no JSON"),
+    (f"{GOOD}\n[1]\n", "line 2: the whole is not"), (f"{GOOD}\n{{}}\n", "line 2: the whole is not"),
+    (GOOD.replace('"train.epochs": "20"', '"train.epochs": 20'), "line 1: params.train.epochs is not"),
+    (GOOD.replace('"git_commit"', '"commit"'), "line 1: made is not"),
+    (GOOD.replace('"trained_on": 10', '"trained_on": "ten"'), "line 1: figures.trained_on is not"),
+    (GOOD.replace('"schema": 1', '"schema": 2'), "line 1: schema is not")])
+def test_a_file_of_no_runs_is_refused_by_its_field_and_none_is_recorded(tmp_path, places, text, said):
     file = tmp_path / "runs.jsonl"
     if text is not None:
-        file.write_text(text)
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=f"runs.jsonl: {said}.*--export"):
-        read(file)
+        take(places[0], file)
+    assert not recorded(places[0])
 
 
-def test_each_set_of_pages_has_a_table_and_the_newest_run_counts():
-    said = tables([("a row", [_run(at=3, auroc=0.7), _run(at=2, pages="bb"), _run(at=1)]),
-                   ("a row", [_run(at=3, auroc=0.8, seed=8)]), ("another", [])])
-    first, second = said.split("\n\n1 findings")
-    assert "| a row | page | 0.00 M | 0.750 (0.700-0.800) | 0.900 (0.900-0.900) | 0.700 (0.700-0.700) | 2 |" in first
-    assert "| a row | page | 0.00 M | 0.900 | 0.900 | 0.700 | 1 |" in second
+def test_each_set_of_records_and_pages_has_a_table_and_the_newest_run_counts():
+    said = tables([("a row", [_run(at=4, auroc=0.7), _run(at=3, pages="b" * 64), _run(at=2, records="e" * 64), _run()]),
+                   ("a row", [_run(at=3, auroc=0.8, seed=8, test=False)]), ("another", [])])
+    first, second, third = said.split("\n\n1 findings")
+    assert "| a row | page | 0.00 M | 0.750 (0.700-0.800) | – | – | – | – | 2 |" in first
+    for other in (second, third):
+        assert "| a row | page | 0.00 M | 0.900 | 0.900 | 0.700 | 0.900 | 0.700 | 1 |" in other
     assert "(folds 1-2 / 8 / 9)" in first and "trained by commit 0123456" in first and "another" not in said
     assert tables([("a row", [])]) == ""
 
 
+def test_rows_that_others_build_on_have_the_first_seed():
+    from benchmarks.accuracy import planned
+
+    rows = planned(["image alone, pretrained by masks, KD 10", "resnet1d_wang"], [7, 8], ROOT / "params.yaml", [])
+    assert [[(other.name, other.seed) for other in row.others] for row in rows] == [
+        [("resnet1d_wang", 7), ("pretraining by masks", 7)]] * 2 + [[]] * 2
+    assert [row.identity.get("others_seed") for row in rows] == ["7", "7", None, None]

@@ -16,8 +16,8 @@ import yaml
 
 from components.lineage import image_digest
 from components.moves import MOVE, moves_of
-from components.register.step import run
-from components.tracking import connect
+from components.register.step import _figures, run
+from components.tracking import connect, start_run
 from model.package import check_package, evaluation_digest, package_digest
 from model.params import GateParams, RegisterParams, Rule, TrackingParams
 from model.reading import PageReading, file_digest, probabilities
@@ -76,6 +76,16 @@ def test_its_run_holds_figures_papers_and_the_whole_package(packaged, registered
     fetched = mlflow.artifacts.download_artifacts("models:/reader/1", dst_path=str(tmp_path))
     assert package_digest(tmp_path / "artifacts" / "package") == result.package_digest
     assert not list((tmp_path / "code").rglob("*.pyc")) and fetched
+
+
+def test_figures_of_pages_in_another_layout_are_logged_as_mlflow_takes_their_names(tracking):
+    meta = {"metrics": {"clean": {"auroc": {"value": 0.9}},
+                        "clean@3x4+2R": {"auroc": {"value": 0.8}, "f1": {"value": None}}}}
+    with start_run(tracking, name="figures", tags={}) as mlflow:
+        mlflow.log_metrics(_figures(meta))
+        run_id = mlflow.active_run().info.run_id
+    assert connect(tracking).get_run(run_id).data.metrics == {"test.clean.macro.auroc": 0.9,
+                                                              "test.clean/3x4-2R.macro.auroc": 0.8}
 
 
 @pytest.mark.slow
