@@ -228,7 +228,8 @@ def _print(rows: list[Row], pages: PageSet | None) -> None:
     runs = [row.among(known, pages) for row in rows]
     if lacking := sum(not mine for mine in runs):
         say(f"bench accuracy: of {lacking} of {len(rows)} rows and seeds no run with these parameters "
-            f"{'and pages ' if pages else ''}is recorded; those that come with the project are brought by --import")
+            f"{'and pages ' if pages else ''}is recorded"
+            + ("; those that come with the project are brought by --import" if lacking == len(rows) else ""))
     if printed := tables([(row.name, mine) for row, mine in zip(rows, runs, strict=True)]):
         print(printed)
 

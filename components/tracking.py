@@ -52,6 +52,8 @@ def connect(tracking: TrackingParams):
 def shown(uri: str) -> str:
     """Return an address without the user and the password that may stand in it."""
     parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri  # put together again, sqlite:////FILE would lack two of its slashes
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 

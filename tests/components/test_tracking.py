@@ -6,7 +6,7 @@ import pytest
 
 from components.lineage import git_commit, params_hash
 from components.progress import track
-from components.tracking import DATASET_DIGEST, connect, flat_params, log_dataset, start_run
+from components.tracking import DATASET_DIGEST, connect, flat_params, log_dataset, shown, start_run
 from model.params import TrackingParams, TrainParams
 from tests.serving.scripted import answering
 
@@ -45,6 +45,12 @@ def test_a_server_that_does_not_answer_or_refuses_is_named_in_one_line_without_i
         with pytest.raises(ValueError, match="^tracking.uri: MLflow at http://") as said:
             connect(TrackingParams(uri=f"http://somebody:secret@{host}"))
     assert host in str(said.value) and "secret" not in str(said.value) and "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(("uri", "said"), [
+    ("sqlite:////srv/mlflow.db", "sqlite:////srv/mlflow.db"), ("https://a:b@host:5000/x", "https://host:5000/x")])
+def test_an_address_is_shown_whole_but_for_who_may_enter(uri, said):
+    assert shown(uri) == said
 
 
 def test_the_hash_is_of_values_alone():
