@@ -4,7 +4,7 @@ A row that MLflow does not have yet is trained by the train step and measured by
 `make run` made; the table is then printed from MLflow alone. Rows are those of accuracy.yaml. Checkpoints are kept, so
 that a row taught by others finds them, and so that other pages can be read without another training.
 
-The runs that the tables of docs/accuracy.md were printed from come with the project: --import brings them into MLflow,
+The runs that the table of the README was printed from come with the project: --import brings them into MLflow,
 and --print then prints them where neither data nor checkpoints are at hand.
 """
 

@@ -15,7 +15,7 @@ from ecg.pages import PageSet
 from model.params import Params, TrackingParams
 
 KEPT = Path(__file__).with_name("accuracy.jsonl")
-"""The runs that the first table of docs/accuracy.md was printed from."""
+"""The runs that the table of the README was printed from."""
 RUN, ARTIFACT = "accuracy_run", "accuracy.json"
 """Tag by which a run of this benchmark is known, a digest of what it says; and its artifact, all but the parameters."""
 SECTIONS, SEED, OTHERS = ("train", "model", "page", "evaluate"), "seed", "others_seed"

@@ -186,13 +186,13 @@ def test_every_parameter_that_came_or_went_since_says_at_what_value_it_changes_n
 
 
 @pytest.mark.slow
-def test_the_table_of_the_documents_is_what_the_recorded_runs_print(tmp_path, capsys):
+def test_the_table_of_the_readme_is_what_the_recorded_runs_print(tmp_path, capsys):
     at = ["--recipe", "ptbxl-fast", "--set", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
     main([*at, "--import"])
     capsys.readouterr()
     main([*at, "--set", "train.epochs=6", "--seeds", "7", "8", "9", "--print"])
     printed = capsys.readouterr().out.strip()
-    assert len(printed.splitlines()) > 10 and printed in (ROOT / "docs" / "accuracy.md").read_text()
+    assert len(printed.splitlines()) > 10 and printed in (ROOT / "README.md").read_text()
 
 
 @pytest.fixture
