@@ -47,7 +47,7 @@ from model.params import ModelParams, PageParams, Params, TrackingParams, TrainP
 from model.typed import from_dict
 
 ROWS = Path(__file__).with_suffix(".yaml")
-BASE = ("train.pretrain=0", "train.teachers=[]", "train.ask_teachers=once")
+BASE = ("train.pretrain=0", "train.teachers=[]", "train.ask_teachers=once", "train.start_from=''")
 """What rows share whatever the recipe: those that begin with pretraining, or have teachers, are rows of their own."""
 PLACES = (("pages", "render"), ("records", "ingest"), ("validation", "validate"))
 """Options that name what a step has made, and the step."""
@@ -81,19 +81,18 @@ def planned(names: list[str], seeds: list[int], params_file: str | Path, overrid
     """Return the rows to measure; those that they build on have the first seed.
 
     Raises:
-        ValueError: a name that accuracy.yaml does not have.
+        ValueError: a name that accuracy.yaml does not have, among `names` or as a teacher or start in `overrides`.
     """
     known = yaml.safe_load(ROWS.read_text())
-    for name in names:
-        if name not in known:
-            raise ValueError(f"--rows: no row is called {name!r}; there are {', '.join(known)}")
 
-    def row(name: str, seed: int) -> Row:
+    def row(name: str, seed: int, asked: str = "--rows") -> Row:
+        if name not in known:
+            raise ValueError(f"{asked}: no row is called {name!r}; there are {', '.join(known)}")
         changes = tuple(f"{key}={json.dumps(value)}" for key, value in known[name]["change"].items())
         params = load_params(params_file, (*BASE, *overrides, *changes))
         others = dict.fromkeys((*params.train.teachers, *filter(None, [params.train.start_from])))
         return Row(name, known[name]["reads"], seed, params, known[name].get("test", True),
-                   tuple(row(other, seeds[0]) for other in others))
+                   tuple(row(other, seeds[0], "train.teachers or train.start_from") for other in others))
 
     return [row(name, seed) for name in names or known for seed in seeds]
 
@@ -121,9 +120,10 @@ def _trained(row: Row, records: Path, validation: Path, kept: Path) -> Path:
 
     places = {other.name: str(_trained(other, records, validation, kept)) for other in row.others}
     p, checkpoint = row.params, _folder(kept, row.name, row.seed)
-    if not _is_of(checkpoint, row, RecordStore.open(records).digest):
-        train(records=records, validation=validation, checkpoint=checkpoint, params=_with_others(p.train, places.get),
-              model=p.model, page=p.page, tracking=p.tracking, seed=row.seed, state=kept / "state", resume=True)
+    params = _with_others(p.train, places.get)
+    if not _is_of(checkpoint, row, params, RecordStore.open(records).digest):
+        train(records=records, validation=validation, checkpoint=checkpoint, params=params, model=p.model, page=p.page,
+              tracking=p.tracking, seed=row.seed, state=kept / "state", resume=True)
     return checkpoint
 
 
@@ -156,16 +156,16 @@ def _slug(name: str) -> str:
     return re.sub("[^a-z0-9_]+", "-", name.lower()).strip("-")
 
 
-def _is_of(checkpoint: Path, row: Row, data_digest: str) -> bool:
+def _is_of(checkpoint: Path, row: Row, params: TrainParams, data_digest: str) -> bool:
     """Tell whether a folder holds this row's checkpoint; what reads no page does not depend on the page."""
     if not (checkpoint / "model.json").exists():
         return False
     meta = json.loads((checkpoint / "model.json").read_text())
     p, trained = row.params, from_dict(TrainParams, meta["train"], "train")
-    # Another row's folder is called by the row, and its seed.
-    trained = _with_others(trained, lambda folder: re.sub(r"-\d+$", "", Path(folder).name))
+    # Wherever they lie: another row's folder is called by the row, and its seed.
+    trained, params = (_with_others(one, lambda folder: Path(folder).name) for one in (trained, params))
     drawn = "page" in build(p.model, classes=1, page=p.page).reads
-    same = (trained == _with_others(p.train, _slug) and from_dict(ModelParams, meta["model"], "model") == p.model
+    same = (trained == params and from_dict(ModelParams, meta["model"], "model") == p.model
             and (not drawn or from_dict(PageParams, meta["page"], "page") == p.page)
             and (meta["seed"], meta["data_digest"]) == (row.seed, data_digest))
     say(f"{row.name}: " + (f"kept in {checkpoint}" if same else f"{checkpoint} was trained otherwise; trained again"))
@@ -208,7 +208,9 @@ def main(arguments: list[str] | None = None) -> None:
     pages, records, validation = (getattr(options, name) or Path(STEPS[step].folder) for name, step in PLACES)
     page_set = PageSet.open(pages)
     for row in rows:
-        if not row.among(recorded(row.params.tracking), page_set):
+        if row.among(recorded(row.params.tracking), page_set):
+            say(f"{row.name}, seed {row.seed}: recorded already")
+        else:
             measure(row, page_set, records, validation, options.keep)
     _print(rows, page_set)
 
@@ -217,7 +219,7 @@ def _carry(tracking: TrackingParams, options: argparse.Namespace) -> None:
     """Bring runs in from a file, or write them into one."""
     if options.taken:
         say(f"bench accuracy: {take(tracking, options.taken)} runs of {options.taken} recorded in "
-            f"{shown(tracking.uri)}; --print prints them")
+            f"{shown(tracking.uri)}; --print prints them, with the --recipe, --set and --seeds of their training")
     else:
         say(f"bench accuracy: {export(tracking, options.given)} runs more in {options.given}")
 
@@ -227,9 +229,10 @@ def _print(rows: list[Row], pages: PageSet | None) -> None:
     known = recorded(rows[0].params.tracking)
     runs = [row.among(known, pages) for row in rows]
     if lacking := sum(not mine for mine in runs):
+        others = (f"; there are {len(known)} others, trained with another --recipe, --set or --seeds" if known else
+                  "; --import brings those that come with the project")
         say(f"bench accuracy: of {lacking} of {len(rows)} rows and seeds no run with these parameters "
-            f"{'and pages ' if pages else ''}is recorded"
-            + ("; those that come with the project are brought by --import" if lacking == len(rows) else ""))
+            f"{'and pages ' if pages else ''}is recorded" + (others if lacking == len(rows) else ""))
     if printed := tables([(row.name, mine) for row, mine in zip(rows, runs, strict=True)]):
         print(printed)
 

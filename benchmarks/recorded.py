@@ -123,22 +123,20 @@ def found(among: list, wanted: Mapping[str, str], *, pages: PageSet | None = Non
 def _loaded(entity) -> Run:
     import mlflow
 
-    place = f"{entity.info.artifact_uri}/{ARTIFACT}"
+    place, remedy = f"{entity.info.artifact_uri}/{ARTIFACT}", f"delete the run {entity.info.run_id} in MLflow"
     try:
-        rest = mlflow.artifacts.load_dict(place)
-    except (mlflow.exceptions.MlflowException, OSError):
-        raise ValueError(f"{place}: MLflow's run {entity.info.run_id} has lost this file; delete the run in MLflow, "
-                         "and record it anew") from None
+        rest = dict(mlflow.artifacts.load_dict(place))
+    except (mlflow.exceptions.MlflowException, OSError, TypeError, ValueError):
+        raise ValueError(f"{place}: is lost, or not what a run of this benchmark has; {remedy}") from None
     params = {key: value for key, value in entity.data.params.items() if key not in (SEED, OTHERS)}
-    return _run({**rest, "params": params}, place)
+    return _run({**rest, "params": params}, place, remedy)
 
 
-def _run(raw: object, where: str) -> Run:
+def _run(raw: object, where: str, remedy: str) -> Run:
     wrong = next(iter(sorted(_FILE.iter_errors(raw), key=lambda error: list(map(str, error.path)))), None)
     if wrong:
         field = ".".join(map(str, wrong.path)) or "the whole"
-        raise ValueError(f"{where}: {field} is not as in a recorded run ({wrong.message[:100]}); name a file that "
-                         "'vizecg bench accuracy --export' wrote")
+        raise ValueError(f"{where}: {field} is not as in a recorded run ({wrong.message[:100]}); {remedy}")
     return Run(**raw)
 
 
@@ -175,14 +173,15 @@ def read(file: Path) -> list[Run]:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ValueError(f"{file}: cannot be read ({why}); name a file that 'vizecg bench accuracy --export' wrote"
-                         ) from None
+        raise ValueError(f"{file}: cannot be read ({why}); {_ANOTHER_FILE}") from None
     runs = []
     for number, line in enumerate(lines, 1):
         try:
             raw = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{file}: line {number} is no JSON ({error}); name a file that 'vizecg bench accuracy "
-                             "--export' wrote") from None
-        runs.append(_run(raw, f"{file}: line {number}"))
+            raise ValueError(f"{file}: line {number} is no JSON ({error}); {_ANOTHER_FILE}") from None
+        runs.append(_run(raw, f"{file}: line {number}", _ANOTHER_FILE))
     return runs
+
+
+_ANOTHER_FILE = "name a file that 'vizecg bench accuracy --export' wrote"

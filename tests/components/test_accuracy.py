@@ -51,7 +51,8 @@ def test_rows_are_trained_once_and_printed_from_mlflow(command, capsys, monkeypa
     with monkeypatch.context() as patched:
         patched.setattr("benchmarks.accuracy.measure", lambda *_: pytest.fail("measured again"))
         main([*command, *rows, "--seeds", "1", "2"])
-        assert capsys.readouterr().out == first
+        said = capsys.readouterr()
+        assert said.out == first and said.err.count("recorded already") == 4
     main([*command, "--seeds", "1", "--print"])
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == len(first.splitlines())
@@ -76,8 +77,12 @@ def test_a_row_trains_the_teacher_it_lacks_and_kept_checkpoints_are_only_read_ag
     said = capsys.readouterr()
     assert "resnet1d_wang: kept in local/accuracy/resnet1d_wang-1" in said.out + said.err
     assert "taught: kept in local/accuracy/taught-1" in said.out + said.err
+    main([*command, "--rows", "taught", "--seeds", "2", "1"])  # now taught by the teacher of seed 2
+    said = capsys.readouterr()
+    assert "local/accuracy/taught-1 was trained otherwise; trained again" in said.out + said.err
     main([*command, "--rows", "resnet1d_wang", "--seeds", "1"])
     said = capsys.readouterr()
+    assert "resnet1d_wang, seed 1: recorded already" not in said.out + said.err
     assert "resnet1d_wang: kept in" in said.out + said.err and "| resnet1d_wang | signal |" in said.out
     main([*command, "--rows", "resnet1d_wang", "--seeds", "1", "--set", "train.weight_decay=0.02"])
     said = capsys.readouterr()
@@ -123,8 +128,19 @@ def test_a_recipe_gives_the_settings_wherever_its_data_lie(tmp_path, monkeypatch
 
 
 def test_an_unknown_row_is_named(command):
-    with pytest.raises(ValueError, match="no row is called 'lstm'; there are resnet1d_wang"):
+    with pytest.raises(ValueError, match="--rows: no row is called 'lstm'; there are resnet1d_wang"):
         main([*command, "--rows", "lstm"])
+    with pytest.raises(ValueError, match="train.teachers or train.start_from: no row is called 'local/x'"):
+        main([*command, "--rows", "VizECGNet", "--set", "train.teachers=[local/x]"])
+
+
+def test_a_recipe_that_begins_with_a_checkpoint_compares_rows_that_do_not(tmp_path, capsys):
+    at = ["--recipe", "ptbxl-robust", "--set", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]
+    main([*at, "--print"])
+    assert "--import brings those" in capsys.readouterr().err
+    main([*at, "--import"])
+    main([*at, "--print"])
+    assert f"there are {len(read(KEPT))} others, trained with another --recipe" in capsys.readouterr().err
 
 
 def test_every_row_changes_the_parameters_into_ones_that_exist(command, tmp_path):
@@ -237,7 +253,19 @@ def test_a_run_whose_file_is_lost_is_named(places):
     record(here, _run())
     entity, = recorded(here)
     shutil.rmtree(entity.info.artifact_uri.removeprefix("file://"))
-    with pytest.raises(ValueError, match=f"{entity.info.run_id} has lost this file; delete the run"):
+    with pytest.raises(ValueError, match=f"is lost, .*; delete the run {entity.info.run_id}"):
+        found(recorded(here), _run().identity)
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    ("[]", "the whole is not as"), ("[1]", "is lost, or not what"), ("nonsense", "is lost, or not what"),
+    ('{"schema": 2}', "is not as in a recorded run")])
+def test_a_run_whose_file_is_none_of_ours_is_named(places, content, said):
+    here, _ = places
+    record(here, _run())
+    entity, = recorded(here)
+    Path(entity.info.artifact_uri.removeprefix("file://"), "accuracy.json").write_text(content)
+    with pytest.raises(ValueError, match=f"accuracy.json: .*{said}.*; delete the run {entity.info.run_id}"):
         found(recorded(here), _run().identity)
 
 
