@@ -83,6 +83,7 @@ MISTAKES = [
     ("recipe ptbxl", "no such folder; give --data"),
     ("summary", "artifacts/evaluate/metrics.json: no such file"),
     ("bench nothing", "no benchmark is called 'nothing'"),
+    ("bench recorded", "no benchmark is called 'recorded'"),
     ("pipeline run", "ingest.data: data/simulated is no folder"),
     ("pipeline submit --host http://127.0.0.1:9", "tracking.uri: sqlite:///mlflow.db is a file of one machine"),
     ("pipeline submit --host http://127.0.0.1:9 --set tracking.uri=http://127.0.0.1:9",
