@@ -81,18 +81,23 @@ def planned(names: list[str], seeds: list[int], params_file: str | Path, overrid
     """Return the rows to measure; those that they build on have the first seed.
 
     Raises:
-        ValueError: a name that accuracy.yaml does not have, among `names` or as a teacher or start in `overrides`.
+        ValueError: a name that accuracy.yaml does not have, among `names` or as a teacher or start in `overrides`; or
+            a row that would build on itself.
     """
     known = yaml.safe_load(ROWS.read_text())
 
-    def row(name: str, seed: int, asked: str = "--rows") -> Row:
+    def row(name: str, seed: int, above: tuple[str, ...] = ()) -> Row:
+        """Return a row with those that it builds on; `above` are those that build on it."""
+        asked = "train.teachers or train.start_from" if above else "--rows"
         if name not in known:
             raise ValueError(f"{asked}: no row is called {name!r}; there are {', '.join(known)}")
+        if name in above:
+            raise ValueError(f"{asked}: the row {name!r} would build on itself; give such a row its own line in {ROWS}")
         changes = tuple(f"{key}={json.dumps(value)}" for key, value in known[name]["change"].items())
         params = load_params(params_file, (*BASE, *overrides, *changes))
         others = dict.fromkeys((*params.train.teachers, *filter(None, [params.train.start_from])))
         return Row(name, known[name]["reads"], seed, params, known[name].get("test", True),
-                   tuple(row(other, seeds[0], "train.teachers or train.start_from") for other in others))
+                   tuple(row(other, seeds[0], (*above, name)) for other in others))
 
     return [row(name, seed) for name in names or known for seed in seeds]
 

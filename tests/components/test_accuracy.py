@@ -132,6 +132,8 @@ def test_an_unknown_row_is_named(command):
         main([*command, "--rows", "lstm"])
     with pytest.raises(ValueError, match="train.teachers or train.start_from: no row is called 'local/x'"):
         main([*command, "--rows", "VizECGNet", "--set", "train.teachers=[local/x]"])
+    with pytest.raises(ValueError, match="the row 'resnet1d_wang' would build on itself"):
+        main([*command, "--rows", "VizECGNet", "--set", "train.teachers=[resnet1d_wang]"])
 
 
 def test_a_recipe_that_begins_with_a_checkpoint_compares_rows_that_do_not(tmp_path, capsys):
