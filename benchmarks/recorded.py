@@ -22,7 +22,9 @@ SECTIONS, SEED, OTHERS = ("train", "model", "page", "evaluate"), "seed", "others
 NEUTRAL: Mapping[str, str] = {}
 """Parameters that came, or went, after runs of `KEPT` were recorded, and the value at which each changes nothing: a
 run that lacks one had this value, and so has code that lacks one. Today's default may be another."""
+_INDIFFERENT = {f"train.{name}" for name in INDIFFERENT}
 SCHEMA = 1
+_ANOTHER_FILE = "name a file that 'vizecg bench accuracy --export' wrote"
 _FILE = Draft202012Validator(json.loads(Path(__file__).with_suffix(".schema.json").read_text()))
 
 
@@ -60,9 +62,6 @@ def settings(params: Params) -> dict[str, str]:
     """Return all that decides a row's figures: `section.key` → value."""
     flat = flat_params(**{name: getattr(params, name) for name in SECTIONS})
     return {key: value for key, value in flat.items() if key not in _INDIFFERENT}
-
-
-_INDIFFERENT = {f"train.{name}" for name in INDIFFERENT}
 
 
 def identity(params: Mapping[str, str], seed: int, others_seed: str | None) -> dict[str, str]:
@@ -182,6 +181,3 @@ def read(file: Path) -> list[Run]:
             raise ValueError(f"{file}: line {number} is no JSON ({error}); {_ANOTHER_FILE}") from None
         runs.append(_run(raw, f"{file}: line {number}", _ANOTHER_FILE))
     return runs
-
-
-_ANOTHER_FILE = "name a file that 'vizecg bench accuracy --export' wrote"
