@@ -125,6 +125,22 @@ def test_nothing_that_is_said_while_a_page_is_read_is_kept_from_a_screen_reader(
     assert opened.locator("#results").get_attribute("aria-busy") == "true"
 
 
+@pytest.mark.parametrize("late", ["words.json", "page.js"])
+def test_a_file_chosen_before_the_page_is_whole_is_read(opened, sample, late):
+    held = []
+    opened.route(f"**/{late}", lambda route: held.append(route))
+    opened.reload(wait_until="commit")
+    opened.wait_for_selector("#file", state="attached")
+    opened.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": sample})
+    while not held:
+        opened.wait_for_timeout(50)
+    opened.wait_for_timeout(300)
+    held.pop().continue_()
+    opened.wait_for_selector("#results .title")
+    assert opened.locator(".findings .code").first.text_content(), "in plain words, the label beside them"
+    assert not held, "asked for once"
+
+
 def test_each_picture_opens_in_full_size(opened, sample):
     give(opened, sample)
     links = opened.evaluate("[...document.querySelectorAll('.pictures img')].map((image) => "
@@ -134,7 +150,8 @@ def test_each_picture_opens_in_full_size(opened, sample):
 
 def test_words_and_marks_say_what_is_uncertain(opened):
     said = opened.evaluate("""async () => {
-      const { summary, undecided, verdict } = await import("/static/words.js");
+      const { known, summary, undecided, verdict } = await import("/static/words.js");
+      await known;
       const one = (present, plausible) => ({ label: "MI", present, plausible, probability: .4, threshold: .3 });
       return [verdict(one(true, ["present"])), verdict(one(false, ["present"])), undecided(one(true, [])),
               undecided({ label: "MI", present: true }), summary([one(false, ["absent", "present"])]),

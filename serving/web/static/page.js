@@ -1,4 +1,4 @@
-import { bound, calm, chance, name, percent, summary, undecided, verdict } from "./words.js";
+import { bound, calm, chance, known, name, percent, summary, undecided, verdict } from "./words.js";
 
 const MAX_BYTES = 30e6;
 const TIPS = ["Show the whole page, flat and in focus, from straight above.",
@@ -46,6 +46,7 @@ async function send(file) {
     reply = await fetch("read", { method: "POST", body: file, signal: mine.signal,
       headers: { "Content-Type": "application/octet-stream" } });
     answer = await reply.json();
+    await known;
   } catch (error) {
     if (error.name === "AbortError") return;
     say("");
@@ -160,12 +161,15 @@ function details(list, page) {
   Object.entries(rows).forEach(([term, value]) => { put(list, "dt", term); put(list, "dd", value); });
 }
 
+function take(input) {
+  const [file] = input.files;
+  input.value = ""; // the same file may be chosen again
+  if (file) send(file);
+}
+
 for (const id of ["file", "camera"]) {
-  by(id).addEventListener("change", (event) => {
-    const [file] = event.target.files;
-    event.target.value = ""; // the same file may be chosen again
-    if (file) send(file);
-  });
+  by(id).addEventListener("change", (event) => take(event.target));
+  take(by(id)); // chosen before this script came
 }
 const over = (on) => by("drop").classList.toggle("over", on);
 // Anywhere on the page: a file dropped beside the frame would otherwise replace the page.

@@ -1,9 +1,12 @@
 // Plain words for the labels of the schemes that models are trained on; another label is shown as it is.
-const WORDS = await (await fetch(new URL("words.json", import.meta.url))).json();
+let words = {};
+// Awaited by what shows them, not here: until a module has ended, nobody hears that a file was chosen.
+export const known = fetch(new URL("words.json", import.meta.url)).then((reply) => reply.json())
+  .then((found) => { words = found; }, () => {});
 // Reported without alarm: these say that all is well.
 const CALM = ["NORM", "NSR"];
 
-export const name = (label) => WORDS[label] ?? label;
+export const name = (label) => words[label] ?? label;
 export const calm = (label) => CALM.includes(label);
 
 export const percent = (value) => {
