@@ -1,7 +1,7 @@
 """What reading shifted copies of a page would bring a package: `vizecg bench views --records STORE`.
 
 Clean pages of the validation records, none of the test fold's, read as they are and as the mean log-odds over the
-shifts of `model.views`, with the time that this takes.
+shifts of `model.views`, with the time that this takes: in batches, and one page at a time as an idle server reads.
 """
 
 import argparse
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from components.progress import track
@@ -24,26 +25,35 @@ from model.reading import read_meta
 from model.typed import from_dict
 
 CHUNK = 16
+"""Pages in a batch, or one more."""
 PAPER = 255
 
 
-def shifted_readings(reader: Reader, source: PageSource) -> tuple[np.ndarray, np.ndarray]:
-    """Read every page in each shift.
+def shifted_readings(reader: Reader, source: PageSource) -> tuple[np.ndarray, np.ndarray, float]:
+    """Read every page in each shift, in batches, and as it is by itself too.
 
     Returns:
-        The log-odds, (views, N, C), and the seconds of one core that each shift took, (views,).
+        The log-odds, (views, N, C); the seconds of one core that each shift took in batches, (views,); and those that
+        the pages as they are took one at a time.
     """
-    renderers, parts, seconds = source.renderers(), [], np.zeros(len(VIEWS))
+    renderers, parts, seconds, alone = source.renderers(), [], np.zeros(len(VIEWS)), 0.0
     chunks = np.array_split(np.arange(len(source)), max(1, len(source) // CHUNK))
     for chunk in track(chunks, label="views"):
         pages, read = source.draw(chunk, epoch=0, renderers=renderers).pages, []
         for number, (right, down) in enumerate(VIEWS):
-            begun = time.process_time()
-            with torch.inference_mode():
-                read.append(reader(F.pad(pages, (right, -right, down, -down), value=PAPER)).numpy())
-            seconds[number] += time.process_time() - begun
+            probabilities, spent = _timed(reader, F.pad(pages, (right, -right, down, -down), value=PAPER))
+            read.append(probabilities)
+            seconds[number] += spent
+        alone += sum(_timed(reader, page)[1] for page in pages.split(1))
         parts.append(logit(np.stack(read)))
-    return np.concatenate(parts, axis=1), seconds
+    return np.concatenate(parts, axis=1), seconds, alone
+
+
+def _timed(reader: Reader, pages: Tensor) -> tuple[np.ndarray, float]:
+    begun = time.process_time()
+    with torch.inference_mode():
+        probabilities = reader(pages).numpy()
+    return probabilities, time.process_time() - begun
 
 
 def macro_auroc(scores: np.ndarray, truth: np.ndarray) -> float:
@@ -66,8 +76,9 @@ def main(arguments: list[str] | None = None) -> None:
     rows = store.rows("validate")[::options.every]
     source = PageSource(store, rows, store.labels[rows].astype(np.float32), from_dict(PageParams, meta["page"], "page"),
                         augment=0.0, seed=0)
-    scores, seconds = shifted_readings(load_reader(options.package / "model.pt2"), source)
-    print(f"{len(rows)} validation records, one core\n\n| views | macro AUROC | ms a page |\n|---|---|---|")
+    scores, seconds, alone = shifted_readings(load_reader(options.package / "model.pt2"), source)
+    print(f"{len(rows)} validation records, one core, batches of about {CHUNK}; one at a time a page takes "
+          f"{1e3 * alone / len(rows):.1f} ms\n\n| views | macro AUROC | ms a page |\n|---|---|---|")
     for count in (1, 3, 5):
         print(f"| {count} | {macro_auroc(scores[:count].mean(axis=0), source.targets):.4f} "
               f"| {1e3 * seconds[:count].sum() / len(rows):.1f} |")

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from ecg.files import write_whole
+from model.folding import fold
 from model.inference import predict_pages
 from model.network import PageReader, VizECGNet
 
@@ -58,7 +59,7 @@ def load_reader(path: Path) -> Reader:
         raise ValueError(f"{path}: no such file; make it with 'vizecg package'")
     try:
         # Convolutions of few images at once are a fifth faster with channels last.
-        return torch.export.load(path).module().to(memory_format=torch.channels_last)
+        return fold(torch.export.load(path).module()).to(memory_format=torch.channels_last)
     except Exception as error:
         # Torch raises a dozen types for a torn or foreign file; the user's remedy is the same.
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
