@@ -170,7 +170,10 @@ def _is_of(checkpoint: Path, row: Row, params: TrainParams, data_digest: str) ->
     # Wherever they lie: another row's folder is called by the row, and its seed.
     trained, params = (_with_others(one, lambda folder: Path(folder).name) for one in (trained, params))
     drawn = "page" in build(p.model, classes=1, page=p.page).reads
-    same = (trained == params and from_dict(ModelParams, meta["model"], "model") == p.model
+    # Another row that was trained again kept its folder's name, not its digest; earlier versions did not tell it.
+    others = [checkpoint_digest(_folder(checkpoint.parent, other.name, other.seed)) for other in row.others]
+    told = list(meta["built_on"].values()) if "built_on" in meta else others
+    same = (trained == params and told == others and from_dict(ModelParams, meta["model"], "model") == p.model
             and (not drawn or from_dict(PageParams, meta["page"], "page") == p.page)
             and (meta["seed"], meta["data_digest"]) == (row.seed, data_digest))
     say(f"{row.name}: " + (f"kept in {checkpoint}" if same else f"{checkpoint} was trained otherwise; trained again"))

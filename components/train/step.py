@@ -97,7 +97,7 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
     if params.teachers and not teachers:
         soft = taught(params.teachers, store, train.rows, kept=_local(state)) if world.leads else None
         train = replace(train, soft=world.from_leader(soft))
-    signature = _signature(store, params, model, page, seed)
+    signature, built_on = _signature(store, params, model, page, seed), _built_on(params)
     states = [_states(state, name, resume, world) for name in (signature[:RUN], before(signature[:RUN]))]
     if state is not None and world.leads:
         found = any(kept.found() for kept in states)
@@ -108,7 +108,8 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
         started, mlflow = time.monotonic(), None
         tags = {**lineage(params, model, page), "data_digest": store.digest, "step": "train"}
         if world.leads:
-            mlflow = leaving.enter_context(start_run(tracking, name="train", tags=tags, machine=True))
+            mlflow = leaving.enter_context(start_run(tracking, name="train", machine=True,
+                                                     tags={**tags, "built_on": " ".join(built_on.values())}))
             _log_begin(mlflow, store, validation, {**flat_params(train=params, model=model, page=page), "seed": seed,
                                                    "processes": world.size})
         first = []
@@ -122,8 +123,9 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
             return TrainResult("", len(trained.history), trained.history[-1]["validate_auroc"],
                                time.monotonic() - started)
         meta = {"label_names": store.label_names, "page": as_dict(page), "model": as_dict(model),
-                "train": as_dict(params), "seed": seed, **tags, "run_id": mlflow.active_run().info.run_id,
-                "tracking_uri": tracking.uri, "validation": checked, **_came_to(trainer, trained, first)}
+                "train": as_dict(params), "built_on": built_on, "seed": seed, **tags,
+                "run_id": mlflow.active_run().info.run_id, "tracking_uri": tracking.uri, "validation": checked,
+                **_came_to(trainer, trained, first)}
         _write(checkpoint, trained, meta, trace, mlflow)
         for kept in filter(None, states):
             kept.clear()
@@ -276,9 +278,15 @@ def _states(state: Path | str | None, name: str, resume: bool, world: World) -> 
     return states
 
 
+def _built_on(params: TrainParams) -> dict[str, str]:
+    """Return the digest of each checkpoint that training learns from or begins with, by its folder.
+
+    Folders that are trained again keep their names: their contents decide.
+    """
+    return {folder: checkpoint_digest(Path(folder)) for folder in (*params.teachers, params.start_from) if folder}
+
+
 def _signature(store: RecordStore, params: TrainParams, model: ModelParams, page: PageParams, seed: int) -> str:
     decisive = replace(params, **{name: getattr(TrainParams(), name) for name in INDIFFERENT})
-    # Folders that are trained again keep their names: their contents decide.
-    others = [checkpoint_digest(Path(folder)) for folder in (*params.teachers, params.start_from) if folder]
-    text = json.dumps([params_hash(decisive, model, page), store.digest, seed, *others])
+    text = json.dumps([params_hash(decisive, model, page), store.digest, seed, *_built_on(params).values()])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -77,6 +77,12 @@ def test_a_row_trains_the_teacher_it_lacks_and_kept_checkpoints_are_only_read_ag
     said = capsys.readouterr()
     assert "resnet1d_wang: kept in local/accuracy/resnet1d_wang-1" in said.out + said.err
     assert "taught: kept in local/accuracy/taught-1" in said.out + said.err
+    main([*command, "--rows", "resnet1d_wang", "--seeds", "1", "--set", "train.weight_decay=0.02"])
+    said = capsys.readouterr()
+    assert "local/accuracy/resnet1d_wang-1 was trained otherwise; trained again" in said.out + said.err
+    main([*command, *rows, "--set", "evaluate.resamples=40"])  # its teacher's folder now holds another
+    said = capsys.readouterr()
+    assert "local/accuracy/taught-1 was trained otherwise; trained again" in said.out + said.err
     main([*command, "--rows", "taught", "--seeds", "2", "1"])  # now taught by the teacher of seed 2
     said = capsys.readouterr()
     assert "local/accuracy/taught-1 was trained otherwise; trained again" in said.out + said.err
@@ -84,9 +90,6 @@ def test_a_row_trains_the_teacher_it_lacks_and_kept_checkpoints_are_only_read_ag
     said = capsys.readouterr()
     assert "resnet1d_wang, seed 1: recorded already" not in said.out + said.err
     assert "resnet1d_wang: kept in" in said.out + said.err and "| resnet1d_wang | signal |" in said.out
-    main([*command, "--rows", "resnet1d_wang", "--seeds", "1", "--set", "train.weight_decay=0.02"])
-    said = capsys.readouterr()
-    assert "was trained otherwise; trained again" in said.out + said.err
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from components.train.step import run
 from components.train.teachers import asked_each_time, taught
 from ecg.records import RecordStore
 from model.baselines import build
-from model.checkpoint import load_checkpoint, save_checkpoint
+from model.checkpoint import checkpoint_digest, load_checkpoint, save_checkpoint
 from model.params import PageParams, TrackingParams, TrainParams
 from model.states import LocalFolder, States
 from model.teaching import answers
@@ -172,6 +173,8 @@ def test_fixed_teachers_of_any_kind_are_asked_once_and_followed(inputs, tmp_path
         run(checkpoint=tmp_path / name, params=taught, state=tmp_path / "state", **{**inputs, "model": model})
     history = json.loads((tmp_path / "out" / "history.json").read_text())
     assert history[0]["loss_kd"] > 0
+    assert json.loads((tmp_path / "out" / "model.json").read_text())["built_on"] == {
+        folder: checkpoint_digest(Path(folder)) for folder in taught.teachers}
     assert len(list((tmp_path / "state").glob("teacher-*.npy"))) == 2
     for name, value in weights(tmp_path / "out").items():
         torch.testing.assert_close(value, weights(tmp_path / "again")[name], atol=0, rtol=0)
