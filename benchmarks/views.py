@@ -25,7 +25,7 @@ from model.reading import read_meta
 from model.typed import from_dict
 
 CHUNK = 16
-"""Pages in a batch, or one more."""
+"""Pages in a batch, at most."""
 PAPER = 255
 
 
@@ -37,7 +37,7 @@ def shifted_readings(reader: Reader, source: PageSource) -> tuple[np.ndarray, np
         the pages as they are took one at a time.
     """
     renderers, parts, seconds, alone = source.renderers(), [], np.zeros(len(VIEWS)), 0.0
-    chunks = np.array_split(np.arange(len(source)), max(1, len(source) // CHUNK))
+    chunks = np.array_split(np.arange(len(source)), -(-len(source) // CHUNK))
     for chunk in track(chunks, label="views"):
         pages, read = source.draw(chunk, epoch=0, renderers=renderers).pages, []
         for number, (right, down) in enumerate(VIEWS):
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
     source = PageSource(store, rows, store.labels[rows].astype(np.float32), from_dict(PageParams, meta["page"], "page"),
                         augment=0.0, seed=0)
     scores, seconds, alone = shifted_readings(load_reader(options.package / "model.pt2"), source)
-    print(f"{len(rows)} validation records, one core, batches of about {CHUNK}; one at a time a page takes "
+    print(f"{len(rows)} validation records, one core, batches of up to {CHUNK}; one at a time a page takes "
           f"{1e3 * alone / len(rows):.1f} ms\n\n| views | macro AUROC | ms a page |\n|---|---|---|")
     for count in (1, 3, 5):
         print(f"| {count} | {macro_auroc(scores[:count].mean(axis=0), source.targets):.4f} "

@@ -58,12 +58,13 @@ def load_reader(path: Path) -> Reader:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; make it with 'vizecg package'")
     try:
-        # Convolutions of few images at once are a fifth faster with channels last.
-        return fold(torch.export.load(path).module()).to(memory_format=torch.channels_last)
+        program = torch.export.load(path).module()
     except Exception as error:
         # Torch raises a dozen types for a torn or foreign file; the user's remedy is the same.
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise ValueError(f"{path}: not an exported program ({reason}); package again") from None
+    # Convolutions of few images at once are a fifth faster with channels last.
+    return fold(program).to(memory_format=torch.channels_last)
 
 
 def worst_difference(ours: Reader, reference: Reader, pages: np.ndarray) -> float:
@@ -81,7 +82,7 @@ def worst_difference(ours: Reader, reference: Reader, pages: np.ndarray) -> floa
 
 
 def check_parity(path: Path, net: VizECGNet, pages: np.ndarray, *, limit: float) -> float:
-    """Compare the program as it was written with the eager network; returns the largest difference.
+    """Compare the written program, loaded as a server loads it, with the eager network; returns the largest difference.
 
     Raises:
         ValueError: it is more than `limit`.

@@ -1,11 +1,10 @@
-"""An exported program made faster for one page at a time: what is the same for every page is computed once."""
+"""An exported program made faster: each batch norm becomes part of the convolution before it."""
 
 import operator
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
-from torch.fx.node import map_arg
 
 CONVOLUTIONS = (torch.ops.aten.conv1d.default, torch.ops.aten.conv2d.default)
 NORM = torch.ops.aten.batch_norm.default
@@ -14,7 +13,7 @@ TRAINING, EPS = 5, 7
 
 
 def fold(program: GraphModule) -> GraphModule:
-    """Fold, in place, each batch norm into the convolution before it, and what depends on no input into a constant.
+    """Fold, in place, each batch norm into the convolution whose output it alone reads; others stay as they are.
 
     Args:
         program: of an exported network in inference mode, as `ExportedProgram.module()` returns it.
@@ -23,63 +22,55 @@ def fold(program: GraphModule) -> GraphModule:
         The same program: its outputs differ by rounding alone.
     """
     for node in list(program.graph.nodes):
-        if node.target is NORM and _follows_convolution(node):
-            _fold_norm(program, node)
-    _fold_constants(program)
+        if node.target is NORM and _can_be_folded(program, node):
+            _fold(program, node)
     program.graph.eliminate_dead_code()
+    program.delete_all_unused_submodules()
     program.recompile()
     return program
 
 
-def _follows_convolution(norm: Node) -> bool:
-    before = norm.args[0]
-    return not norm.args[TRAINING] and before.target in CONVOLUTIONS and len(before.users) == 1
+def _can_be_folded(program: GraphModule, norm: Node) -> bool:
+    """Say whether a norm follows a convolution of a batch, and all that both multiply and add is stored as it is."""
+    convolution = norm.args[0]
+    if norm.args[TRAINING] or convolution.target not in CONVOLUTIONS or len(convolution.users) > 1:
+        return False
+    kernel, *bias = convolution.args[1:3]
+    if not all(_stored(program, node) is not None for node in (kernel, *filter(None, bias), *norm.args[1:TRAINING])):
+        return False
+    # An image or signal without a batch is normalised over another dimension than the channels.
+    seen = convolution.meta.get("val")
+    return seen is not None and seen.ndim == _stored(program, kernel).ndim
 
 
-def _fold_norm(program: GraphModule, norm: Node) -> None:
+def _fold(program: GraphModule, norm: Node) -> None:
     """Jacob et al. 2018, section 3.2: (conv(x) - mean) * scale / sqrt(variance + eps) + shift as one convolution."""
     convolution = norm.args[0]
     x, kernel, *rest = convolution.args
-    scale, shift, mean, variance = (_value(program, node) for node in norm.args[1:5])
+    scale, shift, mean, variance = (_stored(program, node) for node in norm.args[1:TRAINING])
     factor = scale / torch.sqrt(variance + norm.args[EPS])
-    kernel = _value(program, kernel)
-    bias = shift - mean * factor
-    if rest and rest[0] is not None:
-        bias = bias + _value(program, rest[0]) * factor
+    before = _stored(program, rest[0]) if rest and rest[0] is not None else 0
+    kernel = _stored(program, kernel)
     with program.graph.inserting_before(convolution):
-        kernel = _constant(program, kernel * factor.reshape(-1, *(1,) * (kernel.ndim - 1)))
-        convolution.args = (x, kernel, _constant(program, bias), *rest[1:])
+        kernel = _store(program, kernel * factor.reshape(-1, *(1,) * (kernel.ndim - 1)))
+        bias = _store(program, shift + (before - mean) * factor)
+    convolution.args = (x, kernel, bias, *rest[1:])
     norm.replace_all_uses_with(convolution)
     program.graph.erase_node(norm)
 
 
-def _fold_constants(program: GraphModule) -> None:
-    known = {}
-    for node in program.graph.nodes:
-        if node.op == "get_attr":
-            known[node] = _value(program, node)
-        elif node.op == "call_function" and node.users and all(given in known for given in node.all_input_nodes):
-            arguments = map_arg((node.args, dict(node.kwargs)), known.get)
-            known[node] = node.target(*arguments[0], **arguments[1])
-    for node, value in known.items():
-        used = [user for user in node.users if user not in known]
-        if node.op == "call_function" and isinstance(value, Tensor) and used and not any(map(_may_change, used)):
-            with program.graph.inserting_before(node):
-                node.replace_all_uses_with(_constant(program, value))
+def _stored(program: GraphModule, node: Node | None) -> Tensor | None:
+    """Return the tensor that a node fetches; None where it is none, or computed."""
+    if node is None or node.op != "get_attr":
+        return None
+    value = operator.attrgetter(node.target)(program)
+    return value.detach() if isinstance(value, Tensor) else None
 
 
-def _may_change(user: Node) -> bool:
-    """Say whether a node may write into what it is given, so that the next page would find another constant."""
-    schema = getattr(user.target, "_schema", None)
-    return schema is None or schema.is_mutable
-
-
-def _value(program: GraphModule, node: Node) -> Tensor:
-    return operator.attrgetter(node.target)(program).detach()
-
-
-def _constant(program: GraphModule, value: Tensor) -> Node:
-    """Insert a tensor of the program's own at the graph's insertion point."""
-    name = f"folded_{sum(1 for name, _ in program.named_buffers(recurse=False) if name.startswith('folded_'))}"
-    program.register_buffer(name, value.detach().clone())
+def _store(program: GraphModule, value: Tensor) -> Node:
+    """Give the program a tensor of its own; returns the node that fetches it, at the graph's insertion point."""
+    number = 0
+    while hasattr(program, name := f"folded_{number}"):
+        number += 1
+    program.register_buffer(name, value)
     return program.graph.get_attr(name)

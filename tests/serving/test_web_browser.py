@@ -125,20 +125,39 @@ def test_nothing_that_is_said_while_a_page_is_read_is_kept_from_a_screen_reader(
     assert opened.locator("#results").get_attribute("aria-busy") == "true"
 
 
-@pytest.mark.parametrize("late", ["words.json", "page.js"])
-def test_a_file_chosen_before_the_page_is_whole_is_read(opened, sample, late):
+def held_back(page, name):
+    """Load the page anew without one of its files; returns what lets that file come."""
     held = []
-    opened.route(f"**/{late}", lambda route: held.append(route))
-    opened.reload(wait_until="commit")
-    opened.wait_for_selector("#file", state="attached")
+    page.route(f"**/{name}", lambda route: held.append(route))
+    with page.expect_request(f"**/{name}"):
+        page.reload(wait_until="commit")
+    return lambda: [route.continue_() for route in held]
+
+
+def test_a_file_chosen_before_the_script_came_is_read(opened, sample):
+    release = held_back(opened, "page.js")
     opened.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": sample})
-    while not held:
-        opened.wait_for_timeout(50)
-    opened.wait_for_timeout(300)
-    held.pop().continue_()
+    release()
+    opened.wait_for_selector("#results .title")
+
+
+def test_only_the_last_of_two_files_is_shown_and_in_plain_words_however_late_they_come(opened, sample):
+    release = held_back(opened, "words.json")
+    for data in (BLANK, sample):
+        with opened.expect_response("**/read"):
+            opened.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": data})
+    assert not opened.locator("#results .title").count()
+    release()
     opened.wait_for_selector("#results .title")
     assert opened.locator(".findings .code").first.text_content(), "in plain words, the label beside them"
-    assert not held, "asked for once"
+    assert not opened.get_by_role("alert").text_content(), "the first was given up"
+
+
+def test_labels_stand_in_for_words_that_do_not_come(opened, sample):
+    opened.route("**/words.json", lambda route: route.fulfill(status=404))
+    opened.reload()
+    give(opened, sample)
+    assert "NORM" in opened.locator(".findings strong").all_text_contents()
 
 
 def test_each_picture_opens_in_full_size(opened, sample):
@@ -150,8 +169,8 @@ def test_each_picture_opens_in_full_size(opened, sample):
 
 def test_words_and_marks_say_what_is_uncertain(opened):
     said = opened.evaluate("""async () => {
-      const { known, summary, undecided, verdict } = await import("/static/words.js");
-      await known;
+      const { summary, undecided, verdict, wordsLoaded } = await import("/static/words.js");
+      await wordsLoaded;
       const one = (present, plausible) => ({ label: "MI", present, plausible, probability: .4, threshold: .3 });
       return [verdict(one(true, ["present"])), verdict(one(false, ["present"])), undecided(one(true, [])),
               undecided({ label: "MI", present: true }), summary([one(false, ["absent", "present"])]),

@@ -1,4 +1,4 @@
-import { bound, calm, chance, known, name, percent, summary, undecided, verdict } from "./words.js";
+import { bound, calm, chance, name, percent, summary, undecided, verdict, wordsLoaded } from "./words.js";
 
 const MAX_BYTES = 30e6;
 const TIPS = ["Show the whole page, flat and in focus, from straight above.",
@@ -46,12 +46,13 @@ async function send(file) {
     reply = await fetch("read", { method: "POST", body: file, signal: mine.signal,
       headers: { "Content-Type": "application/octet-stream" } });
     answer = await reply.json();
-    await known;
+    await wordsLoaded;
   } catch (error) {
     if (error.name === "AbortError") return;
     say("");
     return refuse(by("alert"), "The reader failed", "No answer came. Check the connection and try again.");
   }
+  if (mine.signal.aborted) return;
   say("");
   if (reply.ok) return show(answer);
   refuse(by("alert"), reply.status >= 500 ? "The reader failed" : "This page was not read", sentence(answer.error),

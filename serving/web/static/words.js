@@ -1,8 +1,9 @@
 // Plain words for the labels of the schemes that models are trained on; another label is shown as it is.
 let words = {};
 // Awaited by what shows them, not here: until a module has ended, nobody hears that a file was chosen.
-export const known = fetch(new URL("words.json", import.meta.url)).then((reply) => reply.json())
-  .then((found) => { words = found; }, () => {});
+// Where they do not come the labels must do.
+export const wordsLoaded = fetch(new URL("words.json", import.meta.url), { signal: AbortSignal.timeout?.(10_000) })
+  .then((reply) => reply.ok ? reply.json() : {}).then((found) => { words = found; }, () => {});
 // Reported without alarm: these say that all is well.
 const CALM = ["NORM", "NSR"];
 
