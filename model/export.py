@@ -50,7 +50,7 @@ def save_reader(program: ExportedProgram, path: Path) -> None:
 
 
 def load_reader(path: Path) -> Reader:
-    """Read a .pt2; the program is in inference mode for good (it must not be sent `.eval()`).
+    """Read a .pt2, its norms folded; the program is in inference mode for good (it must not be sent `.eval()`).
 
     Raises:
         ValueError: the file is missing or no exported program.
