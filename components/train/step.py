@@ -97,7 +97,8 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
     if params.teachers and not teachers:
         soft = taught(params.teachers, store, train.rows, kept=_local(state)) if world.leads else None
         train = replace(train, soft=world.from_leader(soft))
-    signature, built_on = _signature(store, params, model, page, seed), _built_on(params)
+    built_on = _built_on(params)
+    signature = _signature(store, params, model, page, seed)
     states = [_states(state, name, resume, world) for name in (signature[:RUN], before(signature[:RUN]))]
     if state is not None and world.leads:
         found = any(kept.found() for kept in states)

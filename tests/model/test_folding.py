@@ -32,8 +32,8 @@ def trained(net):
     return net.eval()
 
 
-def count(program, target=NORM):
-    return [node.target for node in program.graph.nodes].count(target)
+def count(program):
+    return [node.target for node in program.graph.nodes].count(NORM)
 
 
 def exported(net, x, **dynamic):
@@ -105,7 +105,7 @@ class Blocks(nn.Module):
 
 
 @pytest.mark.parametrize(("net", "left"), [(Without, 1), (Shared, 2), (Computed, 1), (Blocks, 0)])
-def test_what_cannot_be_folded_stays(net, left):
+def test_a_norm_is_folded_where_that_can_be_told_to_be_right_and_else_stays(net, left):
     net = trained(net())
     x = torch.randn(3, 1, 8, 8)
     program = exported(net, x)
