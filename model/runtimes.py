@@ -1,6 +1,8 @@
 """Other runtimes: the packaged program as ONNX, and as ONNX of 8-bit integers, each compared with itself."""
 
+import logging
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,20 +30,35 @@ def write_onnx(program: Path, path: Path) -> None:
         exported = torch.export.load(program)
     except Exception as error:
         raise ValueError(f"{program}: not an exported program ({type(error).__name__}); package again") from None
-    made = torch.onnx.export(exported, dynamo=True, input_names=[INPUT], output_names=["probabilities"],
-                             opset_version=OPSET, verbose=False)
+    # Torch warns of torchvision's operations, which no reader has, and of its own names that will change.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        made = torch.onnx.export(exported, dynamo=True, input_names=[INPUT], output_names=["probabilities"],
+                                 opset_version=OPSET, verbose=False)
     write_whole(path, made.model_proto.SerializeToString())
 
 
 class OnnxReader:
-    """A reader, as `model.export.Reader` says, that onnxruntime runs on the processor."""
+    """A reader, as `model.export.Reader` says, that onnxruntime runs on the processor.
+
+    Raises:
+        ValueError: the file is missing or no ONNX.
+    """
 
     def __init__(self, path: Path, *, threads: int = 1):
         import onnxruntime
 
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file; make it with 'vizecg export --onnx {path}'")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            # Its types of error have only Exception in common.
+            raise ValueError(f"{path}: not a program that onnxruntime runs ({type(error).__name__}); make it anew with "
+                             f"'vizecg export --onnx {path}'") from None
 
     def __call__(self, pages_bhw: Tensor) -> Tensor:
         return torch.from_numpy(self.session.run(None, {INPUT: pages_bhw.numpy()})[0])
