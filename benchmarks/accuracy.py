@@ -9,12 +9,13 @@ and --print then prints them where neither data nor checkpoints are at hand.
 """
 
 import argparse
+import hashlib
 import json
 import re
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -22,7 +23,8 @@ import yaml
 from benchmarks.accuracy_table import tables
 from benchmarks.recorded import (
     KEPT,
-    OTHERS,
+    OTHERS_ROWS,
+    OTHERS_SEED,
     Run,
     described,
     export,
@@ -38,6 +40,7 @@ from components.progress import say
 from components.recipe import RECIPES, compose
 from components.registry import STEPS
 from components.tracking import shown
+from components.train.step import decisive
 from ecg.pages import PageSet
 from ecg.records import RecordStore
 from model import evaluation
@@ -64,13 +67,28 @@ class Row:
     test: bool
     """Whether the test split is read; a row that is there for a choice has the validation split's figure alone."""
 
+    change: dict = field(default_factory=dict)
+    """Its line of accuracy.yaml: what it sets."""
     others: tuple["Row", ...] = ()
     """The rows that it builds on, its teachers and its start."""
 
     @property
     def identity(self) -> dict[str, str]:
         """By what its recorded runs are known."""
-        return identity(settings(self.params), self.seed, str(self.others[0].seed) if self.others else None)
+        return identity(settings(self.params), self.seed, self.about_others)
+
+    @property
+    def about_others(self) -> dict[str, str]:
+        """The seed and the lines of the rows that it builds on; nothing where there are none."""
+        if not self.others:
+            return {}
+        lines = json.dumps([other.lines for other in self.others], sort_keys=True)
+        return {OTHERS_SEED: str(self.others[0].seed), OTHERS_ROWS: hashlib.sha256(lines.encode()).hexdigest()[:16]}
+
+    @property
+    def lines(self) -> list:
+        """Its own line of accuracy.yaml and those of the rows below it."""
+        return [self.name, self.change, [other.lines for other in self.others]]
 
     def among(self, runs: list, pages: PageSet | None) -> list[Run]:
         """Return its own of the recorded runs, newest first: on these pages, or on any."""
@@ -96,7 +114,7 @@ def planned(names: list[str], seeds: list[int], params_file: str | Path, overrid
         changes = tuple(f"{key}={json.dumps(value)}" for key, value in known[name]["change"].items())
         params = load_params(params_file, (*BASE, *overrides, *changes))
         others = dict.fromkeys((*params.train.teachers, *filter(None, [params.train.start_from])))
-        return Row(name, known[name]["reads"], seed, params, known[name].get("test", True),
+        return Row(name, known[name]["reads"], seed, params, known[name].get("test", True), known[name]["change"],
                    tuple(row(other, seeds[0], (*above, name)) for other in others))
 
     return [row(name, seed) for name in names or known for seed in seeds]
@@ -112,9 +130,9 @@ def measure(row: Row, pages: PageSet, records: Path, validation: Path, kept: Pat
                "trained_on": len(RecordStore.open(records).rows("train"))}
     made = {"git_commit": meta["git_commit"], "data_digest": meta["data_digest"], "train_run": meta["run_id"],
             "checkpoint_digest": checkpoint_digest(checkpoint)}
+    made |= row.about_others
     for other in row.others:
-        made |= {OTHERS: str(other.seed), f"checkpoint_digest of {_slug(other.name)}":
-                 checkpoint_digest(_folder(kept, other.name, other.seed))}
+        made[f"checkpoint_digest of {_slug(other.name)}"] = checkpoint_digest(_folder(kept, other.name, other.seed))
     record(row.params.tracking, Run(row.name, row.reads, row.seed, settings(row.params), described(pages), figures,
                                     made, at=int(time.time() * 1000)))
 
@@ -168,7 +186,7 @@ def _is_of(checkpoint: Path, row: Row, params: TrainParams, data_digest: str) ->
     meta = json.loads((checkpoint / "model.json").read_text())
     p, trained = row.params, from_dict(TrainParams, meta["train"], "train")
     # Wherever they lie: another row's folder is called by the row, and its seed.
-    trained, params = (_with_others(one, lambda folder: Path(folder).name) for one in (trained, params))
+    trained, params = (_with_others(decisive(one), lambda folder: Path(folder).name) for one in (trained, params))
     drawn = "page" in build(p.model, classes=1, page=p.page).reads
     # Another row that was trained again kept its folder's name, not its digest; earlier versions did not tell it.
     others = [checkpoint_digest(_folder(checkpoint.parent, other.name, other.seed)) for other in row.others]

@@ -18,7 +18,9 @@ KEPT = Path(__file__).with_name("accuracy.jsonl")
 """The runs that the table of the README was printed from."""
 RUN, ARTIFACT = "accuracy_run", "accuracy.json"
 """Tag by which a run of this benchmark is known, a digest of what it says; and its artifact, all but the parameters."""
-SECTIONS, SEED, OTHERS = ("train", "model", "page", "evaluate"), "seed", "others_seed"
+SECTIONS, SEED = ("train", "model", "page", "evaluate"), "seed"
+OTHERS = OTHERS_SEED, OTHERS_ROWS = "others_seed", "others_rows"
+"""Of the rows that a row builds on: their seed, and a digest of their lines of accuracy.yaml."""
 NEUTRAL: Mapping[str, str] = {}
 """Parameters that came, or went, after runs of `KEPT` were recorded, and the value at which each changes nothing: a
 run that lacks one had this value, and so has code that lacks one. Today's default may be another."""
@@ -54,8 +56,8 @@ class Run:
 
     @property
     def identity(self) -> dict[str, str]:
-        """By what it is found: its parameters, its seed, and that of the rows it builds on."""
-        return identity(self.params, self.seed, self.made.get(OTHERS))
+        """By what it is found: its parameters, its seed, and what it says of the rows it builds on."""
+        return identity(self.params, self.seed, {key: self.made[key] for key in OTHERS if key in self.made})
 
 
 def settings(params: Params) -> dict[str, str]:
@@ -64,9 +66,9 @@ def settings(params: Params) -> dict[str, str]:
     return {key: value for key, value in flat.items() if key not in _INDIFFERENT}
 
 
-def identity(params: Mapping[str, str], seed: int, others_seed: str | None) -> dict[str, str]:
-    """Return by what a run is found, as MLflow logs it."""
-    return {**params, SEED: str(seed), **({OTHERS: others_seed} if others_seed else {})}
+def identity(params: Mapping[str, str], seed: int, others: Mapping[str, str]) -> dict[str, str]:
+    """Return by what a run is found, as MLflow logs it; `others` by `OTHERS`."""
+    return {**params, SEED: str(seed), **others}
 
 
 def same(run: Mapping[str, str], wanted: Mapping[str, str], neutral: Mapping[str, str] = NEUTRAL) -> bool:
@@ -127,7 +129,7 @@ def _loaded(entity) -> Run:
         rest = dict(mlflow.artifacts.load_dict(place))
     except (mlflow.exceptions.MlflowException, OSError, TypeError, ValueError):
         raise ValueError(f"{place}: is lost, or not what a run of this benchmark has; {remedy}") from None
-    params = {key: value for key, value in entity.data.params.items() if key not in (SEED, OTHERS)}
+    params = {key: value for key, value in entity.data.params.items() if key not in (SEED, *OTHERS)}
     return _run({**rest, "params": params}, place, remedy)
 
 

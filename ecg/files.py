@@ -1,11 +1,18 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
+import contextlib
+import fcntl
+import glob
 import os
+import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LEFT_S = 60.0
+"""Age from which a scratch folder that nobody holds was left by a writer that died."""
 DEVICES = ("/dev", "/dev/fd", "/proc/self/fd")
 """Folders whose files are devices and pipes, whatever they lead to; /dev/shm holds files like any other folder."""
 
@@ -19,6 +26,38 @@ def beside(path: Path) -> Iterator[Path]:
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside `path` that nobody else has, gone afterwards unless it was moved; those of the dead go too.
+
+    A writer holds its folder's lock, which ends with the writer however that ends.
+    """
+    _remove_left(path)
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.writing")
+    scratch.mkdir(parents=True)
+    held = os.open(scratch, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # A file system without locks: its leftovers stay.
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.close(held)
+
+
+def _remove_left(path: Path) -> None:
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.writing"):
+        with contextlib.suppress(OSError):
+            if not left.is_dir() or time.time() - left.stat().st_mtime < LEFT_S:
+                continue
+            held = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 def write_whole(path: Path | str, content: bytes | str, *, durable: bool = False) -> None:

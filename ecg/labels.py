@@ -74,7 +74,7 @@ class Choice:
     """A scheme of which the findings `names` are kept; counts what it meets and does not keep.
 
     Raises:
-        ValueError: one of `names` is no finding of the scheme.
+        ValueError: one of `names` is no finding of the scheme, or stands there twice.
     """
 
     scheme: LabelScheme
@@ -88,6 +88,8 @@ class Choice:
         strange = [name for name in self.names if name not in self.scheme.names]
         if strange:
             raise ValueError(f"ingest.labels: {strange[0]!r} is no {self.where} ({', '.join(self.scheme.names)})")
+        if repeated := [name for name, times in Counter(self.names).items() if times > 1]:
+            raise ValueError(f"ingest.labels: {repeated[0]!r} stands there more than once; name each finding once")
 
     def read(self, statements: Iterable[str]) -> tuple[str, ...]:
         """Return one record's kept findings, in the order of `names`."""

@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ecg.files import scratch_folder
 from ecg.leads import LEADS
 from ecg.quality import NO_SIGNAL
 
@@ -311,17 +312,11 @@ def write_beside(path: Path, *, marker: str = MARKER) -> Iterator[Path]:
     """
     path = Path(path)
     _refuse_foreign(path, marker)
-    scratch = path.with_name(f".{path.name}.writing")
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
+    with scratch_folder(path) as scratch:
         yield scratch
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    (scratch / marker).touch()
-    shutil.rmtree(path, ignore_errors=True)
-    scratch.rename(path)
+        (scratch / marker).touch()
+        shutil.rmtree(path, ignore_errors=True)
+        scratch.rename(path)
 
 
 def _refuse_foreign(path: Path, marker: str) -> None:

@@ -251,7 +251,10 @@ class Cropped(nn.Module):
         if self.training:
             starts = torch.randint(length - self.samples + 1, (count,))
             return self.model(torch.stack([x[:, s:s + self.samples] for x, s in zip(signal_bct, starts, strict=True)]))
-        windows = signal_bct.unfold(2, self.samples, max(1, self.samples // 2)).transpose(1, 2)
+        windows = signal_bct.unfold(2, self.samples, step := max(1, self.samples // 2)).transpose(1, 2)
+        if (length - self.samples) % step:
+            # The last window reaches the record's end, where it would not by whole steps.
+            windows = torch.cat([windows, signal_bct[:, None, :, -self.samples:]], dim=1)
         return self.model(windows.flatten(0, 1)).unflatten(0, (count, -1)).mean(dim=1)
 
 

@@ -6,10 +6,14 @@ again, whatever the number of threads.
 
 import contextlib
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from multiprocessing import connection
+from threading import Thread
 
 import numpy as np
 import torch
@@ -242,8 +246,17 @@ _TAKEN: dict = {}
 
 
 def _take(source: PageSource) -> None:
+    # Who ends a whole group of processes wants the training's state first, and that takes the batches on their way:
+    # the training ends these processes itself, or they see that it is gone.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Thread(target=_end_with, args=(multiprocessing.parent_process().sentinel,), daemon=True).start()
     torch.set_num_threads(1)
     _TAKEN["source"] = source
+
+
+def _end_with(parent: int) -> None:
+    connection.wait([parent])
+    os._exit(1)
 
 
 def _drawn_elsewhere(positions: np.ndarray, epoch: int, scale: float) -> list[np.ndarray | None]:

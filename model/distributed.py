@@ -214,6 +214,8 @@ class SyncedNorm(_BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
+        # In full precision, as torch's own under autocast: sums of half precision lose what they add up.
+        given, x = x.dtype, x.float()
         over = [0, *range(2, x.ndim)]
         shape = (1, -1, *[1] * (x.ndim - 2))
         count = x.numel() // x.shape[1] * dist.get_world_size()
@@ -225,7 +227,7 @@ class SyncedNorm(_BatchNorm):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale.view(shape) + self.bias.view(shape)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(given)
 
 
 def synced(net: nn.Module, world: World) -> nn.Module:

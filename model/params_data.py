@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ecg.paper.layout import LAYOUTS
+from ecg.paper.layout import LAYOUTS, MARGIN_MM
 from model.typed import check
 
 SALT_VARIABLE = "VIZECG_ID_SALT"
@@ -132,6 +132,10 @@ class PageParams:
     def __post_init__(self) -> None:
         check(self.height % 32 == 0 and self.width % 32 == 0, "page.height/width", "must be multiples of 32")
         check(0.5 <= self.px_per_mm <= 20, "page.px_per_mm", "must lie in 0.5-20")
+        check(self.layout in LAYOUTS, "page.layout", f"unknown layout {self.layout!r}; known are {', '.join(LAYOUTS)}")
+        needed = self.px_per_mm * (LAYOUTS[self.layout].width_mm + MARGIN_MM)
+        check(self.width >= needed, "page.width", f"must be at least {needed:g} for {self.px_per_mm:g} pixels a "
+              "millimetre: traces would be cut")
 
 
 CAPTURES = ("clean", "scan", "photo", "screen", "fax", "photocopy", "own")

@@ -48,9 +48,12 @@ class ModelParams:
         for stream in ("image", "signal"):
             widths, depths = getattr(self, f"{stream}_widths"), getattr(self, f"{stream}_depths")
             check(len(widths) == len(depths) == 4, f"model.{stream}_widths/depths", "must have four stages each")
+            check(min(*widths, *depths) >= 1, f"model.{stream}_widths/depths", "must be numbers from 1")
         check(len(self.pool_grid) == 2 and min(self.pool_grid) >= 1, "model.pool_grid", "must be two numbers from 1")
         check(self.signal_crop >= 0, "model.signal_crop", "must be 0 or a number of samples")
         check(1 <= self.views <= 5, "model.views", "must lie in 1-5")
+        check(self.heads >= 1, "model.heads", "must be at least 1")
+        check(self.signal_kernel >= 1 and self.signal_kernel % 2 == 1, "model.signal_kernel", "must be odd")
         check(self.token_dim % self.heads == 0, "model.token_dim", "must be a multiple of model.heads")
         if self.smam_place == "third_stage":
             for stream in ("image", "signal"):
@@ -166,6 +169,11 @@ class TrainParams:
         check(self.profile >= 0, "train.profile", "must be 0 or a number of steps")
         check(self.nodes == 1 or bool(self.shared), "train.shared",
               "must name a folder or s3://BUCKET/PREFIX that all nodes reach")
+        check(self.checkpoint_every >= 1, "train.checkpoint_every", "must be at least 1")
+        check(0 <= self.warmup < 1, "train.warmup", "is a share of the steps: must lie in 0-1, 1 excluded")
+        check(self.temperature > 0, "train.temperature", "must be positive")
+        check(not self.shuffle_labels or not (self.teachers or self.start_from), "train.shuffle_labels",
+              "is no control beside models that learnt the true labels; set train.teachers=[] and train.start_from=''")
         check(self.ask_teachers == "once" or bool(self.teachers), "train.ask_teachers", "each needs train.teachers")
         check(0 <= self.ema < 1, "train.ema", "must lie in 0-1, 1 excluded")
         for name in self.layouts:

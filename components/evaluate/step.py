@@ -1,7 +1,7 @@
 """evaluate: checkpoint and frozen pages to figures, curves, predictions, a report and a model card."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +33,11 @@ from model.evaluation import (
 from model.inference import predict_batches, predict_pages
 from model.metrics import METRICS
 from model.network import PageReader
-from model.params import EvaluateParams, PageParams
-from model.refusal import BLANK, bounded_on, features_of, fitted_refusal
+from model.page_quality import qualities, refusal_figures
+from model.params import EvaluateParams
 from model.subgroups import gaps
 from model.task import Batch
-from model.typed import as_dict, from_dict
+from model.typed import as_dict
 
 SCHEMA_VERSION = 1
 DESCRIBED = ("record", "patient", "split", "sex", "age", "device", "signal_quality")
@@ -88,7 +88,8 @@ def run(*, checkpoint: Path, pages: Path, evaluation: Path, params: EvaluatePara
     others = {name: _other(Path(other), page_set) for name, other in (against or {}).items()}
     predictions = (gathered(readings, checkpoint=checkpoint_digest(checkpoint), pages=page_set) if readings else
                    _predict(net, page_set, params.batch_size, _signals(net, page_set, records)))
-    refusal = _judge_pages(page_set, predictions, params)
+    predictions["quality"] = np.concatenate([qualities(page_set, capture) for capture in page_set.captures])
+    refusal = refusal_figures(page_set, predictions, refused=params.refused)
     names = page_set.label_names
     known = dict(label_names=names, params=params)
     measured = measure(predictions, **known, seed=seed)
@@ -132,7 +133,10 @@ def _signals(net: Network, pages: PageSet, records: Path | None) -> np.ndarray |
     if store.digest != pages.data_digest:
         raise ValueError(f"{records}: not the record store that {pages.path} was drawn from; render again")
     place = {record: row for row, record in enumerate(store.table["record"])}
-    return millivolts(store.signals[[place[record] for record in pages.index["record"]]])
+    rows = [place[record] for record in pages.index["record"]]
+    store.refuse_without_signal(rows, f"the checkpoint reads {' and '.join(net.reads)}: measure it on another store, "
+                                "or a reader of pages on this one")
+    return millivolts(store.signals[rows])
 
 
 def _predict(net: Network, pages: PageSet, batch_size: int, signals: np.ndarray | None) -> pd.DataFrame:
@@ -157,23 +161,6 @@ def _scores(net: Network, pages: np.ndarray, signals: np.ndarray | None, device:
         return predict_pages(PageReader(net), pages, batch_size=len(pages))
     batch = Batch(torch.from_numpy(np.array(pages)), torch.from_numpy(signals), torch.empty(len(pages), 0))
     return predict_batches(net, [batch], device=device)
-
-
-def _judge_pages(pages: PageSet, predictions: pd.DataFrame, params: EvaluateParams) -> dict:
-    """Add each page's quality to the predictions; return the test for an ECG page, its bound chosen on validation
-    pages, and the share of test pages that it refuses."""
-    own = from_dict(PageParams, pages.page, "page")
-    drawn = {capture: replace(own, layout=capture.partition("@")[2] or own.layout) for capture in pages.captures}
-    measures = np.concatenate([features_of(pages.array(capture), geometry) for capture, geometry in drawn.items()])
-    predictions["quality"] = fitted_refusal().quality(measures)
-    blank = np.concatenate([pages.array(capture).min(axis=(1, 2)) == BLANK for capture in pages.captures])
-    # A reading expects the page's own layout: the bound is about such pages, if there are any.
-    usual = [capture for capture, geometry in drawn.items() if geometry == own] or pages.captures
-    validate, test = ((predictions["split"] == split).to_numpy() for split in ("validate", "test"))
-    bounding = validate & ~blank & predictions["capture"].isin(usual).to_numpy()
-    refusal = bounded_on(predictions["quality"].to_numpy()[bounding], refused=params.refused)
-    refused = (predictions["quality"] < refusal.least)[test].groupby(predictions["capture"], sort=False).mean()
-    return {"test": asdict(refusal), "refused": {name: float(share) for name, share in refused.items()}}
 
 
 def _other(evaluation: Path, pages: PageSet) -> tuple[str, pd.DataFrame]:

@@ -18,6 +18,7 @@ from model.checkpoint import checkpoint_digest, load_checkpoint
 from model.inference import predict_pages
 from model.network import PageReader
 from model.package import evaluation_digest
+from model.page_quality import qualities, refusal_figures
 from model.rules import Subject
 
 SPOT_TOLERANCE = 0.01
@@ -53,6 +54,7 @@ def attest(evaluation: Path, checkpoint: Path, pages: Path, *, spot_checks: int)
                          "nothing shows that no patient is in both: render the training's own store")
     _refuse_other_table(evaluation, subject, page_set)
     _refuse_other_answers(evaluation, subject, page_set, net, spot_checks)
+    _refuse_other_refusal(evaluation, subject, page_set)
     return subject
 
 
@@ -100,14 +102,25 @@ def _refuse_other_answers(evaluation: Path, subject: Subject, pages: PageSet, ne
     rng = np.random.default_rng(int(evaluation_digest(evaluation), 16))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     reader = PageReader(net).to(device)
-    names = [f"p:{name}" for name in pages.label_names]
+    names = [*(f"p:{name}" for name in pages.label_names), "quality"]
+    if "quality" not in subject.predictions:
+        raise ValueError(f"{evaluation}/predictions.parquet: no column quality; run 'vizecg evaluate' again")
     for capture in pages.captures:
         rows = np.sort(rng.choice(len(pages.index), size=min(count, len(pages.index)), replace=False))
-        again = predict_pages(reader, pages.array(capture)[rows], batch_size=16)
+        again = np.column_stack([predict_pages(reader, pages.array(capture)[rows], batch_size=16),
+                                 qualities(pages, capture, rows)])
         stated = subject.predictions[subject.predictions["capture"] == capture][names].to_numpy(float)[rows]
         worst = np.unravel_index(np.argmax(np.abs(stated - again)), again.shape)
         if not abs(stated[worst] - again[worst]) <= SPOT_TOLERANCE:
             record = pages.index["record"].iloc[rows[worst[0]]]
             raise ValueError(f"{evaluation}/predictions.parquet: {names[worst[1]]} of record {record}, {capture}, is "
-                             f"{stated[worst]:.4f}, but the checkpoint gives {again[worst]:.4f}; run 'vizecg evaluate' "
-                             "again")
+                             f"{stated[worst]:.4f}, but checkpoint and page give {again[worst]:.4f}; run 'vizecg "
+                             "evaluate' again")
+
+
+def _refuse_other_refusal(evaluation: Path, subject: Subject, pages: PageSet) -> None:
+    """The bound below which the package will refuse pages must be what the pages' qualities give."""
+    again = refusal_figures(pages, subject.predictions, refused=subject.measured.params.refused)
+    if subject.metrics.get("refusal") != again:
+        raise ValueError(f"{evaluation}/metrics.json: refusal is not what the qualities in predictions.parquet "
+                         "give; run 'vizecg evaluate' again")

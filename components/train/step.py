@@ -15,14 +15,14 @@ import torch
 
 from components.lineage import lineage, params_hash
 from components.progress import say, track
-from components.tracking import flat_params, log_dataset, start_run
+from components.tracking import flat_params, log_dataset, shown, start_run
 from components.train.begin import before, begin_with, pretraining, take
 from components.train.bucket import is_bucket
 from components.train.cluster import train_on_cluster
 from components.train.shared import shared
 from components.train.teachers import asked_each_time, taught
 from ecg.records import RecordStore, write_beside
-from model.baselines import Network, build
+from model.baselines import SIGNAL_MODELS, Network, build
 from model.checkpoint import checkpoint_digest, read_json, save_checkpoint
 from model.data import PageSource
 from model.distributed import World, among_others, join, launch
@@ -125,7 +125,7 @@ def run(*, records: Path, validation: Path, checkpoint: Path, params: TrainParam
                                time.monotonic() - started)
         meta = {"label_names": store.label_names, "page": as_dict(page), "model": as_dict(model),
                 "train": as_dict(params), "built_on": built_on, "seed": seed, **tags,
-                "run_id": mlflow.active_run().info.run_id, "tracking_uri": tracking.uri, "validation": checked,
+                "run_id": mlflow.active_run().info.run_id, "tracking_uri": shown(tracking.uri), "validation": checked,
                 **_came_to(trainer, trained, first)}
         _write(checkpoint, trained, meta, trace, mlflow)
         for kept in filter(None, states):
@@ -247,6 +247,8 @@ def _refuse_unfitting(params: TrainParams, model: ModelParams, page: PageParams)
             raise ValueError(f"train.{name}: needs model.{part} of the architecture vizecgnet; set it to 0")
     if model.digitiser and not params.lambda_trace:
         raise ValueError("model.digitiser: train.lambda_trace is 0, nothing would teach it; set it to false")
+    if params.mask and model.architecture in SIGNAL_MODELS:
+        raise ValueError(f"train.mask: blanks parts of pages, and {model.architecture} reads none; set it to 0")
     if params.pretrain and model.architecture != "vizecgnet":
         raise ValueError("train.pretrain: needs an image stream, the architecture vizecgnet; set it to 0")
     if model.lead_positions and not set(params.layouts) <= {page.layout}:
@@ -287,7 +289,11 @@ def _built_on(params: TrainParams) -> dict[str, str]:
     return {folder: checkpoint_digest(Path(folder)) for folder in (*params.teachers, params.start_from) if folder}
 
 
+def decisive(params: TrainParams) -> TrainParams:
+    """Return the parameters with those at their defaults that do not decide what a training comes to."""
+    return replace(params, **{name: getattr(TrainParams(), name) for name in INDIFFERENT})
+
+
 def _signature(store: RecordStore, params: TrainParams, model: ModelParams, page: PageParams, seed: int) -> str:
-    decisive = replace(params, **{name: getattr(TrainParams(), name) for name in INDIFFERENT})
-    text = json.dumps([params_hash(decisive, model, page), store.digest, seed, *_built_on(params).values()])
+    text = json.dumps([params_hash(decisive(params), model, page), store.digest, seed, *_built_on(params).values()])
     return hashlib.sha256(text.encode()).hexdigest()

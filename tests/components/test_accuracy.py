@@ -73,7 +73,7 @@ def test_a_row_trains_the_teacher_it_lacks_and_kept_checkpoints_are_only_read_ag
     rows = ["--rows", "taught", "--seeds", "1"]
     main([*command, *rows])
     assert "| taught | page |" in capsys.readouterr().out
-    main([*command, *rows, "--set", "evaluate.resamples=30"])
+    main([*command, *rows, "--set", "evaluate.resamples=30", "--set", "train.checkpoint_every=2"])  # decides nothing
     said = capsys.readouterr()
     assert "resnet1d_wang: kept in local/accuracy/resnet1d_wang-1" in said.out + said.err
     assert "taught: kept in local/accuracy/taught-1" in said.out + said.err
@@ -311,3 +311,15 @@ def test_rows_that_others_build_on_have_the_first_seed():
     assert [[(other.name, other.seed) for other in row.others] for row in rows] == [
         [("resnet1d_wang", 7), ("pretraining by masks", 7)]] * 2 + [[]] * 2
     assert [row.identity.get("others_seed") for row in rows] == ["7", "7", None, None]
+
+
+def test_a_row_is_another_when_the_line_of_one_that_it_builds_on_changes(tmp_path, monkeypatch):
+    from benchmarks import accuracy
+
+    lines = yaml.safe_load(accuracy.ROWS.read_text())
+    before = accuracy.planned(["taught", "image alone"], [7], ROOT / "params.yaml", [])
+    lines["resnet1d_wang"]["change"]["train.epochs"] = 1
+    (tmp_path / "rows.yaml").write_text(yaml.safe_dump(lines))
+    monkeypatch.setattr(accuracy, "ROWS", tmp_path / "rows.yaml")
+    after = accuracy.planned(["taught", "image alone"], [7], ROOT / "params.yaml", [])
+    assert before[0].identity != after[0].identity and before[1].identity == after[1].identity

@@ -105,7 +105,7 @@ AT_THE_GATE = {
     "a figure edited": (figure_edited, "evaluation/metrics.json: test.clean.macro.auroc.value is 0.9991"),
     "predictions and figures forged together": (
         lambda f: measured_again(f.evaluation, answers_given),
-        "evaluation/predictions.parquet: p:.* of record .*, but the checkpoint gives"),
+        "evaluation/predictions.parquet: p:.* of record .*, but checkpoint and page give"),
     "hard pages left out and measured again": (
         lambda f: measured_again(f.evaluation, lambda p: p[p.index % 3 != 0]),
         "evaluation/predictions.parquet: its records, splits or labels"),

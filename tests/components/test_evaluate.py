@@ -268,6 +268,10 @@ def test_a_baseline_that_reads_signals_is_measured_on_the_records_of_the_pages(c
     save_checkpoint(folder, net, meta=meta, history=read(checkpoint / "history.json"))
     with pytest.raises(ValueError, match="the checkpoint reads signal; give its record store"):
         run(checkpoint=folder, pages=pages, evaluation=tmp_path / "none", params=PARAMS, seed=1)
+    silent = shutil.copytree(store_path, tmp_path / "silent")
+    pd.read_parquet(silent / "records.parquet").assign(flags="no_signal").to_parquet(silent / "records.parquet")
+    with pytest.raises(ValueError, match="records have no signal; the checkpoint reads signal"):
+        run(checkpoint=folder, pages=pages, evaluation=tmp_path / "none", params=PARAMS, seed=1, records=silent)
     run(checkpoint=folder, pages=pages, evaluation=tmp_path / "out", params=PARAMS, seed=1, records=store_path)
     predictions = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
     place = list(store.table["record"]).index(predictions["record"].iloc[3])

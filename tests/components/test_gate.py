@@ -156,6 +156,29 @@ def drop_class(folder):
     (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
+def better_pages(predictions):
+    predictions["quality"] += 0.1
+    return predictions
+
+
+REFUSALS = {
+    "bound edited": (lambda f: edit_json(f / "metrics.json", refusal={**read(f / "metrics.json")["refusal"], "test": {
+        **read(f / "metrics.json")["refusal"]["test"], "least": 0.0}}), "metrics.json: refusal is not what"),
+    "bound left out": (lambda f: edit_json(f / "metrics.json", refusal=None), "metrics.json: refusal is not what"),
+    "qualities edited": (change_predictions(better_pages), "predictions.parquet: quality of record"),
+    "qualities left out": (change_predictions(lambda p: p.drop(columns="quality")), "no column quality"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_the_bound_that_the_package_will_refuse_pages_by_is_not_believed(judge, name, evaluation, tmp_path):
+    spoil, said = REFUSALS[name]
+    spoil(evaluation)
+    with pytest.raises(ValueError, match=said):
+        judge(evaluation, Rule(AUROC, limit=0.0))
+    assert not (tmp_path / "decision").exists()
+
+
 TRICKS = {
     "macro figure edited": (lambda f: set_figure(f, AUROC, 0.99), "test.clean.macro.auroc.value is 0.99"),
     "figure edited by a little": (lambda f: set_figure(f, AUROC, figure(f)["value"] + 1e-5), "macro.auroc.value"),

@@ -3,11 +3,12 @@
 import os
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from ecg.files import write_whole
+from ecg.files import scratch_folder, write_whole
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -59,3 +60,19 @@ def test_two_that_write_at_once_each_leave_a_whole_file(tmp_path):
     while any(writer.is_alive() for writer in writers):
         assert not path.exists() or path.stat().st_size in sizes
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_that_a_dead_writer_left_goes_and_one_that_is_written_stays(tmp_path):
+    path, long_ago = tmp_path / "[out]", time.time() - 3600
+    left, young = tmp_path / ".[out].0a.writing", tmp_path / ".[out].0b.writing"
+    for folder in (left, young):
+        folder.mkdir()
+        (folder / "part").touch()
+    os.utime(left, (long_ago, long_ago))
+    with scratch_folder(path) as first:
+        (first / "mine").touch()
+        os.utime(first, (long_ago, long_ago))
+        with scratch_folder(path) as second:
+            assert first != second and (first / "mine").exists() and not list(second.iterdir())
+            second.rename(path)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [young.name, path.name]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg.labels import PTBXL_SUPERCLASSES, parse_scp_codes, plain_scheme, ptbxl_scheme
+from ecg.labels import PTBXL_SUPERCLASSES, choose, parse_scp_codes, plain_scheme, ptbxl_scheme
 from ecg.tables import read_table
 from tests.ecg.archives import SCP_STATEMENTS
 
@@ -45,6 +45,11 @@ def test_levels_are_the_superclasses_and_what_lies_below_them(tmp_path):
     assert scheme.apply(["NDT"]) == ("STTC", "subclass:STTC", "form:NDT")
     assert scheme.apply(["SR", "LVOLT"]) == (), "a record without a superclass is none of the benchmark's"
     assert scheme.unknown(["SR", "XYZ"]) == {"XYZ": 1}
+
+
+def test_a_finding_is_kept_once(scheme):
+    with pytest.raises(ValueError, match="ingest.labels: 'MI' stands there more than once"):
+        choose(scheme, ("MI", "CD", "MI"), "superclass")
 
 
 def test_unknown_statements_are_counted(scheme):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from model.baselines import BASELINES, FUSION, SIGNAL_MODELS, Baseline, build
+from model.baselines import BASELINES, FUSION, SIGNAL_MODELS, Baseline, Cropped, build
 from model.network import PageReader, VizECGNet
 from model.params import ModelParams, TrainParams
 from model.task import Batch, DistillationTask
@@ -53,6 +53,21 @@ def test_a_model_depends_on_what_it_reads_alone(name):
 def test_signal_models_take_any_length(name, samples):
     net = Baseline(name, classes=2).eval()
     assert net(torch.zeros(1, 1, 32, 32), torch.zeros(1, 12, samples)).image.shape == (1, 2)
+
+
+@pytest.mark.parametrize("length", [600, 700, 1000])
+def test_windows_reach_from_the_first_sample_to_the_last(length):
+    class Ends(torch.nn.Module):
+        def forward(self, signal_bct):
+            return signal_bct.amax(dim=(1, 2))[:, None]
+
+    read = Cropped(Ends(), 300).eval()
+    for sample in (0, length // 2, length - 1):
+        signal = torch.zeros(1, 12, length)
+        signal[..., sample] = 1.0
+        assert read(signal).item() > 0, sample
+    signal = torch.rand(2, 12, length)
+    assert torch.equal(read(signal)[1:], read(signal[1:])), "each record has its own windows"
 
 
 def test_training_starts_at_the_prevalence():

@@ -1,9 +1,17 @@
 """Training batches: any sample can be drawn again, and threads change nothing."""
 
+import multiprocessing
+import os
 import pickle
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -11,7 +19,25 @@ from ecg.paper.page import CLEAN
 from model.data import PageSource, augment_signal, drawing_processes, page_scale
 from model.params import PageParams
 
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = PageParams(height=96, width=192, px_per_mm=0.75)
+KILLED = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+import numpy as np
+from ecg.records import RecordStore
+from model.data import PageSource, drawing_processes
+from model.params import PageParams
+
+if __name__ == "__main__":
+    store = RecordStore.open(Path(sys.argv[1]))
+    source = PageSource(store, np.arange(8), store.labels[:8].astype(np.float32),
+                        PageParams(height=96, width=192, px_per_mm=0.75), 1.0, 3)
+    with drawing_processes(source, 1) as processes:
+        next(source.batches(batch_size=4, epoch=0, workers=1, processes=processes))
+        print(multiprocessing.active_children()[0].pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @pytest.fixture
@@ -67,6 +93,28 @@ def test_processes_change_nothing_either(source):
             elsewhere = source.batches(batch_size=4, epoch=epoch, scale=scale, workers=2, processes=processes)
             for left, right in zip(plain, elsewhere, strict=True):
                 assert all(a is b is None or torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+@pytest.mark.slow
+def test_processes_draw_on_when_their_group_is_asked_to_end(source):
+    """The training ends them: until its state is written it takes the batches on their way."""
+    with drawing_processes(source, 1) as processes:
+        batches = source.batches(batch_size=4, epoch=0, workers=1, processes=processes)
+        next(batches)
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGTERM)
+        assert len(list(batches)) == -(-len(source) // 4) - 1
+
+
+@pytest.mark.slow
+def test_processes_end_with_a_training_that_is_killed(store):
+    said = subprocess.run([sys.executable, "-c", KILLED, str(store.path)], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                          timeout=120)
+    assert said.returncode == -signal.SIGKILL
+    ended = time.monotonic() + 30
+    while psutil.pid_exists(int(said.stdout)) and time.monotonic() < ended:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(int(said.stdout))
 
 
 def test_another_process_opens_the_store_by_its_path(source):

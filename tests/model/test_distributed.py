@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
-from model.distributed import Meeting
+from model.distributed import Meeting, SyncedNorm
 from tests.model.machines import connect, disconnect, on_loopback
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,3 +171,18 @@ def test_a_node_knows_the_meeting_from_the_variables_that_a_trainjob_sets():
     assert meeting == Meeting("127.0.0.1:29400", 1, 2, "r") and meeting.own_address() == "127.0.0.1"
     with pytest.raises(ValueError, match="PET_NNODES: not set"):
         Meeting.announced({key: value for key, value in announced.items() if key != "PET_NNODES"}, run="r")
+
+
+def test_norms_over_processes_take_half_precision_as_torchs_own_do(tmp_path):
+    ours, theirs = SyncedNorm(3), torch.nn.BatchNorm2d(3)
+    x = torch.randn(8, 3, 40, 40, generator=torch.Generator().manual_seed(0)) * 3 + 100
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    try:
+        for given in (x, x.bfloat16()):
+            found, expected = ours(given), theirs(given)
+            assert found.dtype == expected.dtype == given.dtype
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-2 if given is not x else 1e-4)
+    finally:
+        dist.destroy_process_group()
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-4, atol=1e-4)
