@@ -168,7 +168,10 @@ def _pair(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ValueError(f"--input: {text!r} is not NAME=VALUE")
-    return name, json.loads(value) if value[:1] in "{[" and value else value
+    try:
+        return name, json.loads(value) if value[:1] in "{[" and value else value
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--input: {text!r} begins like JSON and is none ({error.msg})") from None
 
 
 def _shards(arguments: argparse.Namespace) -> int:

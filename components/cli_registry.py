@@ -6,6 +6,14 @@ from pathlib import Path
 
 from components.cli_verb import Verb, add_override_arguments, add_params_arguments, override_from, params_of
 from components.registry import ARTIFACTS, STEPS
+from model.params import Params
+from model.params_release import refuse_name
+
+
+def _name(arguments: argparse.Namespace, params: Params) -> str:
+    if arguments.name:
+        refuse_name(arguments.name, "--name")
+    return arguments.name or params.register.name
 
 
 def _models_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +27,7 @@ def _models(arguments: argparse.Namespace) -> None:
     from components.models import run
 
     params = params_of(arguments)
-    print(run(name=arguments.name or params.register.name, tracking=params.tracking, moves=arguments.moves,
+    print(run(name=_name(arguments, params), tracking=params.tracking, moves=arguments.moves,
               json_out=arguments.json))
 
 
@@ -36,7 +44,7 @@ def _promote(arguments: argparse.Namespace) -> None:
     from components.promote import run
 
     params = params_of(arguments)
-    _say("promote", run(wanted=arguments.version, name=arguments.name or params.register.name, why=arguments.why,
+    _say("promote", run(wanted=arguments.version, name=_name(arguments, params), why=arguments.why,
                         tracking=params.tracking, instead_of=arguments.instead_of,
                         override=override_from(arguments)))
 
@@ -74,7 +82,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
     from components.reproduce import run
 
     params = params_of(arguments)
-    result = run(wanted=arguments.version, name=arguments.name or params.register.name, tracking=params.tracking,
+    result = run(wanted=arguments.version, name=_name(arguments, params), tracking=params.tracking,
                  data=arguments.data, tolerance=arguments.tolerance, keep=arguments.keep,
                  repository=arguments.repository)
     print(result.table())

@@ -21,9 +21,11 @@ def git_commit() -> str:
     """Return the commit of this code, with `-dirty` for uncommitted changes of tracked files.
 
     An image has no git folder: it carries the commit in VIZECG_COMMIT, set when it is built. Without
-    either the answer is "unknown".
+    either the answer is "unknown", and so it is for a copy that is installed below somebody else's git folder.
     """
     try:
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != ROOT:
+            return os.environ.get("VIZECG_COMMIT", "unknown")
         commit = _git("rev-parse", "HEAD")
         return commit + ("-dirty" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):

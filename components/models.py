@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.moves import LEDGER, Lost, ledger, standing
-from components.tracking import connect
+from components.tracking import connect, shown
 from ecg.files import write_whole
 from model.params import TrackingParams
 
@@ -31,7 +31,7 @@ def run(*, name: str, tracking: TrackingParams, moves: bool = False, json_out: P
     client = mlflow.MlflowClient()
     versions = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda version: int(version.version))
     if not versions:
-        raise ValueError(f"{name}: no version in the registry {tracking.uri}; run 'vizecg register'")
+        raise ValueError(f"{name}: no version in the registry {shown(tracking.uri)}; run 'vizecg register'")
     aliases = client.get_registered_model(name).aliases
     rows = [row for version in versions for row in _rows(client, version, aliases)]
     if json_out:

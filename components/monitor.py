@@ -92,6 +92,9 @@ def read_log(path: Path) -> list[dict]:
         answers = [page for answer in answers for page in pages_of(answer)]
     if not answers or not all(isinstance(a, dict) and ("findings" in a or "error" in a) for a in answers):
         raise ValueError(f"{path}: an answer must have 'findings' or 'error'")
+    for finding in (finding for answer in answers for finding in answer.get("findings", [])):
+        if not isinstance(finding, dict) or not {"label", "probability", "present"} <= finding.keys():
+            raise ValueError(f"{path}: a finding must have label, probability and present, not {str(finding)[:100]}")
     return answers
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from components.deploy.step import state_folder
+from components.web import refuse_taken
 from model.checkpoint import read_json
 from model.package import check_package
 from model.params import DeployParams
@@ -40,12 +41,18 @@ def run(*, package: Path, deployment: Path, log: Path, params: DeployParams, por
         port: on loopback, where the traffic goes meanwhile; callers bring TorchServe's inference key as before.
 
     Raises:
-        ValueError: nothing is served, the challenger is what is served, or its answer to its page is wrong.
+        ValueError: the port is taken, or the log cannot be written; nothing is served, the challenger is what is
+            served, or its answer to its page is wrong.
     """
     import uvicorn
 
     version = check_package(package)["version"]
     read_json(deployment / "deployment.json", made_by="vizecg deploy")
+    refuse_taken("127.0.0.1", port)
+    try:
+        open(log, "a").close()
+    except OSError as error:
+        raise ValueError(f"--log: {log} cannot be written ({error.strerror}); name another file") from None
     with reach(state_folder(deployment, params), params) as server:
         # Asked before it is loaded: the first version of a server is what the server answers with.
         served = server.management.default(params.name)
@@ -61,9 +68,11 @@ def run(*, package: Path, deployment: Path, log: Path, params: DeployParams, por
         with stoppable():
             uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="warning", server_header=False)
     finally:
-        seen = shadow.close()
-        if loaded.new:
-            unload(server, loaded.name, loaded.version)
+        try:
+            seen = shadow.close()
+        finally:
+            if loaded.new:
+                unload(server, loaded.name, loaded.version)
     counts = {name: seen["summary"].get(name, 0) for name in ("copied", "same", "differ", "failed", "skipped")}
     return ShadowResult(served, version, **counts, largest=seen["largest"])
 

@@ -3,16 +3,20 @@
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+import requests
 
 from model.params import TrackingParams
 from model.typed import as_dict
 
 # MLflow joins a run named in the environment and forgets it after; a step always starts its own.
 _JOINED = ("MLFLOW_RUN_ID",)
+TRIES, SECONDS_TO_ANSWER, SECONDS_BETWEEN = 3, 5.0, 2.0
 PACKAGE_ARTIFACT = "package"
 """Name of the package among a model version's artifacts."""
 
@@ -25,12 +29,15 @@ def connect(tracking: TrackingParams):
             refuses us.
     """
     if not tracking.uri.startswith(("sqlite:", "postgresql", "mysql", "http://", "https://")):
-        raise ValueError(f"tracking.uri: {tracking.uri!r} is no MLflow address; use sqlite:///FILE or http(s)://HOST")
+        raise ValueError(f"tracking.uri: {shown(tracking.uri)!r} is no MLflow address; use sqlite:///FILE or http(s)://HOST")
     # Each small file would draw a bar of its own.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # An image has no git; MLflow's search for one would take ten lines to say so.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    if tracking.uri.startswith("http"):
+        _refuse_silence(tracking.uri)
     import mlflow
+    from sqlalchemy.exc import SQLAlchemyError
 
     # Making the database narrates every table at INFO (set by the import); a user wants the step's own lines.
     for name in ("mlflow", "alembic"):
@@ -42,11 +49,33 @@ def connect(tracking: TrackingParams):
         if mlflow.get_experiment_by_name(tracking.experiment) is None:
             mlflow.create_experiment(tracking.experiment, artifact_location=_artifact_location(tracking.uri))
         mlflow.set_experiment(tracking.experiment)
-    except mlflow.exceptions.MlflowException as error:
+    except ImportError as error:
+        raise ValueError(f"tracking.uri: {shown(tracking.uri)} needs the package {error.name}, which is not installed; "
+                         f"pip install {error.name}") from None
+    except (mlflow.exceptions.MlflowException, SQLAlchemyError) as error:
         why = str(error).splitlines()[0].replace(tracking.uri, shown(tracking.uri))
         raise ValueError(f"tracking.uri: MLflow at {shown(tracking.uri)} does not answer as it should ({why[:300]}); "
                          "see MLFLOW_TRACKING_URI, and the user and password in its variables") from None
     return mlflow
+
+
+def _refuse_silence(uri: str) -> None:
+    """MLflow asks a server that is not there for minutes, without a word; whatever answers at all is MLflow's to judge.
+
+    Raises:
+        ValueError: nobody answers, in three tries.
+    """
+    for attempt in range(TRIES):
+        try:
+            requests.head(shown(uri), timeout=SECONDS_TO_ANSWER, allow_redirects=False)
+            return
+        except requests.exceptions.SSLError:
+            return  # Somebody is there; whether to trust them MLflow's own variables say.
+        except requests.RequestException as error:
+            failure = type(error).__name__
+        if attempt < TRIES - 1:
+            time.sleep(SECONDS_BETWEEN)
+    raise ValueError(f"tracking.uri: MLflow at {shown(uri)} does not answer ({failure}); see MLFLOW_TRACKING_URI")
 
 
 def shown(uri: str) -> str:

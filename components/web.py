@@ -17,9 +17,18 @@ def run(*, host: str, port: int, package: Path | None = None, endpoint: str | No
     from serving.web.app import serve
 
     read = functools.partial(reader(package, endpoint, token, key_file, layout), explain=True)
+    refuse_taken(host, port)
+    print(f"web: http://{host}:{port} (stop with Ctrl-C)", flush=True)
+    serve(read, host=host, port=port)
+
+
+def refuse_taken(host: str, port: int) -> None:
+    """Refuse an address at which nobody can listen, before anything is made ready for it.
+
+    Raises:
+        ValueError: the port is taken or is none, or the address is not ours.
+    """
     try:
         socket.create_server((host, port)).close()
     except (OSError, OverflowError) as error:
         raise ValueError(f"--port: cannot listen at {host}:{port} ({error}); give another") from None
-    print(f"web: http://{host}:{port} (stop with Ctrl-C)", flush=True)
-    serve(read, host=host, port=port)

@@ -47,6 +47,24 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         os.close(held)
 
 
+def take_place(scratch: Path, path: Path) -> None:
+    """Put a finished folder in the place of an older one, or of none; whatever ends this, one of them stands there.
+
+    A kill between the two moves leaves both beside their place: the older one as `.NAME.….old`.
+    """
+    old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
+    moved = path.exists()
+    try:
+        if moved:
+            path.rename(old)
+        scratch.rename(path)
+    except BaseException:
+        if moved and not path.exists():
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def _remove_left(path: Path) -> None:
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.writing"):
         with contextlib.suppress(OSError):

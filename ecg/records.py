@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ecg.files import scratch_folder
+from ecg.files import scratch_folder, take_place
 from ecg.leads import LEADS
 from ecg.quality import NO_SIGNAL
 
@@ -315,8 +314,7 @@ def write_beside(path: Path, *, marker: str = MARKER) -> Iterator[Path]:
     with scratch_folder(path) as scratch:
         yield scratch
         (scratch / marker).touch()
-        shutil.rmtree(path, ignore_errors=True)
-        scratch.rename(path)
+        take_place(scratch, path)
 
 
 def _refuse_foreign(path: Path, marker: str) -> None:

@@ -7,13 +7,12 @@ import zipfile
 from pathlib import Path
 
 from model.checkpoint import folder_digest, read_json
+from model.params_release import NAME
 from model.reading import file_digest, read_meta
 
 FILES = ("model.pt2", "model.json", "sample.png", "sample.json")
 """The files of a package beside its archive."""
 VERSION_DIGITS = 12
-NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
-"""What a model may be called: it names files and addresses."""
 
 
 def archive_of(package: Path) -> Path:

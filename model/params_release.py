@@ -1,13 +1,27 @@
 """The sections of params.yaml on a trained model: evaluate, gate, package, register, deploy, monitor, tracking."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from model.typed import check
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+"""What a model may be called: it names files and addresses, and stands in the registry's searches."""
 LEAST_RESAMPLES, LEAST_LEVEL = 20, 0.8
 """Below these an interval says nothing about where a figure may lie."""
+
+
+def refuse_name(name: str, where: str) -> None:
+    """Refuse what no model may be called.
+
+    Raises:
+        ValueError: naming `where` the name stands.
+    """
+    check(re.fullmatch(NAME, name) is not None, where,
+          f"{name!r} is no model's name; use letters, digits, '_', '.' and '-', a letter or digit first")
+
 
 @dataclass(frozen=True)
 class EvaluateParams:
@@ -78,12 +92,18 @@ class PackageParams:
     """Largest difference of probabilities between the package and the eager model."""
     name: str = "vizecgnet"
 
+    def __post_init__(self) -> None:
+        refuse_name(self.name, "package.name")
+
 
 @dataclass(frozen=True)
 class RegisterParams:
     """The MLflow model registry."""
 
     name: str = "vizecgnet"
+
+    def __post_init__(self) -> None:
+        refuse_name(self.name, "register.name")
 
 
 @dataclass(frozen=True)
@@ -109,6 +129,7 @@ class DeployParams:
     """For so long a version is watched after the switch, and taken back where it fails; 0: not at all."""
 
     def __post_init__(self) -> None:
+        refuse_name(self.name, "deploy.name")
         check(0 <= self.watch_s < math.inf, "deploy.watch_s", "must be seconds, 0 or more")
 
 

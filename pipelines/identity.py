@@ -9,7 +9,7 @@ PACKAGES = ("ecg", "model", "serving", "components")
 
 
 def code_identity() -> str:
-    """Return the commit; where files differ from it, or there is none, with a digest of every source file.
+    """Return the commit; where files differ from it, or there is none, with a digest of every file.
 
     A task's command only names our code, so that nothing else would tell two versions of it apart.
     """
@@ -17,7 +17,9 @@ def code_identity() -> str:
     if commit != "unknown" and not commit.endswith("-dirty"):
         return commit
     whole = hashlib.sha256()
-    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+    # Whatever lies in the packages: label schemes, weights of the test for a page and words are JSON.
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*")
+                       if path.is_file() and path.parent.name != "__pycache__"):
         whole.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return f"{commit}+{whole.hexdigest()[:12]}"
 

@@ -12,6 +12,7 @@ from components.tracking import connect
 from model.params import Params
 from model.typed import as_dict
 from pipelines.identity import code_identity, data_identity
+from pipelines.inputs import refuse_password
 
 if TYPE_CHECKING:
     from pipelines.local import LocalRun
@@ -31,6 +32,7 @@ class Outcome:
 def pipeline_arguments(params: Params, *, data: str, data_digest: str, trials: list[dict] | None = None,
                        shards: int = 1) -> dict:
     """Return the pipeline's parameters: the sections of params.yaml and what the run is made from."""
+    refuse_password(params.tracking.uri)
     sections = {name: value for name, value in as_dict(params).items() if name not in AFTERWARDS}
     return {**sections, "data": data, "data_digest": data_digest, "commit": code_identity(),
             "shards": list(range(1, shards + 1)), "captures": list(params.render.captures),

@@ -1,5 +1,6 @@
 """A client of the served model: page files in, answers out, with token, retries and timeouts."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -107,7 +108,13 @@ def as_form(page: bytes, options: dict[str, str]) -> dict:
 
 
 def static_token(token: str) -> Callable[[], str]:
-    """Use one token for good."""
+    """Use one token for good.
+
+    Raises:
+        ValueError: no header can hold it.
+    """
+    if not re.fullmatch(r"[\x20-\x7e]*", token):
+        raise ValueError("--token: holds a line break or a letter that no HTTP header can; give the key alone")
     return lambda: token
 
 

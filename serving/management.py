@@ -75,8 +75,12 @@ class Management:
 
     def _call(self, method: str, path: str, *, what: str, **query):
         headers = bearer(fresh_key(self.key_file, "management"))
-        reply = requests.request(method, f"{self.address.rstrip('/')}/{path}", params=query, headers=headers,
-                                 timeout=self.timeout_s)
+        try:
+            reply = requests.request(method, f"{self.address.rstrip('/')}/{path}", params=query, headers=headers,
+                                     timeout=self.timeout_s)
+        except requests.RequestException as error:
+            raise RuntimeError(f"{what}: TorchServe at {self.address} does not answer ({type(error).__name__}); see "
+                               "its logs") from None
         if not reply.ok:
             raise ServerRefused(what, reply.status_code, _message(reply))
         return reply.json()

@@ -59,7 +59,7 @@ class Shadow:
     challenger: Client
     log: Path
     counts: Counter = field(default_factory=Counter)
-    """copied, same, differ, failed (the challenger did not answer), skipped (too many waited)."""
+    """copied, same, differ, failed (the challenger did not answer), skipped (too many waited), unlogged."""
     largest: float = 0.0
     waiting: int = WAITING
 
@@ -76,7 +76,11 @@ class Shadow:
             self.counts["skipped"] += 1
 
     def close(self) -> dict:
-        """Wait for the copies that are under way; returns what was seen, and writes it as the log's last line."""
+        """Wait for the copies that are under way; returns what was seen, and writes it as the log's last line.
+
+        Raises:
+            OSError: the log cannot be written any more.
+        """
         self._copies.put(None)
         self._thread.join()
         summary = {"summary": dict(self.counts), "largest": self.largest}
@@ -86,19 +90,26 @@ class Shadow:
     def _work(self) -> None:
         while (item := self._copies.get()) is not None:
             self.counts["copied"] += 1
-            page, seen = item
-            started = time.perf_counter()
+            line = self._compared(*item)
+            # A full disk must not end the thread: close() waits for it. What it cost is counted, and close() says it.
             try:
-                status, answer = _ask(self.challenger, page)
-            except Exception as failure:
-                # Whatever it is, it is the challenger's: those who were answered must not hear of it.
-                self.counts["failed"] += 1
-                self._write({"status": [seen.status, None], "failed": type(failure).__name__})
-                continue
-            line = compare(seen, Seen(status, answer, (time.perf_counter() - started) * 1000))
-            self.counts["same" if line["same"] else "differ"] += 1
-            self.largest = max(self.largest, line["largest"] or 0.0)
-            self._write(line)
+                self._write(line)
+            except OSError:
+                self.counts["unlogged"] += 1
+
+    def _compared(self, page: bytes, seen: Seen) -> dict:
+        """Ask the challenger, count how it answered, and return the line of the log."""
+        started = time.perf_counter()
+        try:
+            status, answer = _ask(self.challenger, page)
+        except Exception as failure:
+            # Whatever it is, it is the challenger's: those who were answered must not hear of it.
+            self.counts["failed"] += 1
+            return {"status": [seen.status, None], "failed": type(failure).__name__}
+        line = compare(seen, Seen(status, answer, (time.perf_counter() - started) * 1000))
+        self.counts["same" if line["same"] else "differ"] += 1
+        self.largest = max(self.largest, line["largest"] or 0.0)
+        return line
 
     def _write(self, line: dict) -> None:
         with open(self.log, "a") as log:

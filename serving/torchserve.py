@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import psutil
 import requests
 
+from ecg.files import write_whole
 from model.params import DeployParams
 from serving.keys import CONFIG_FILE, KEY_FILE, bearer, fresh_key
 from serving.management import Management
@@ -142,8 +143,8 @@ def _start(server: Server, params: DeployParams) -> None:
         process = subprocess.Popen(_command(server, scratch), cwd=server.state, stdin=subprocess.DEVNULL,
                                    stdout=console, stderr=subprocess.STDOUT, env=_environment(logs, params),
                                    start_new_session=True)
-    (server.state / PID_FILE).write_text(json.dumps(
-        {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "scratch": scratch}))
+    write_whole(server.state / PID_FILE, json.dumps(
+        {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "scratch": scratch}), durable=True)
     try:
         _wait(server, process, params.startup_timeout_s)
     except BaseException:
@@ -213,7 +214,7 @@ def _process(state: Path) -> tuple[psutil.Process | None, str | None]:
     """The running server's process, if its number has not gone to another one, and its temporary folder."""
     try:
         known = json.loads((state / PID_FILE).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError):  # earlier versions might leave it torn
         return None, None
     try:
         process = psutil.Process(known["pid"])

@@ -1,6 +1,8 @@
 """One pipeline, told three times: the registry, dvc.yaml and the Kubeflow DAG agree, and so do their results."""
 
+import ast
 import hashlib
+import re
 import shlex
 from pathlib import Path
 
@@ -87,7 +89,33 @@ def test_dvc_runs_a_step_again_when_its_knobs_or_its_code_change(stages):
     for name, stage in stages.items():
         assert set(stage["params"]) == {"seed", *STEPS[name].sections} - NOT_A_KNOB
         assert f"components/{name}" in stage["deps"]
-        assert all((ROOT / dep).is_dir() for dep in stage["deps"] if not dep.startswith(("artifacts/", "$")))
+        assert all((ROOT / dep).exists() for dep in stage["deps"] if not dep.startswith(("artifacts/", "$")))
+
+
+def test_dvc_knows_all_the_code_that_a_step_imports(stages):
+    """But for what all share: how values are read, which are tracked themselves, and what stands around the steps."""
+    shared = re.compile(r"model/(params\w*|typed)\.py|components/.*")
+    for name, stage in stages.items():
+        covered = [ROOT / dep for dep in stage["deps"] if not dep.startswith(("artifacts/", "$"))]
+        lacking = [path for path in imported(ROOT / "components" / name / "step.py")
+                   if not any(path.is_relative_to(dep) for dep in covered)]
+        named = (str(path.relative_to(ROOT)) for path in lacking)
+        assert not [path for path in named if not shared.fullmatch(path)], name
+
+
+def imported(start: Path) -> set[Path]:
+    """Every module of ours that one imports, and those that these import, wherever in them the import stands."""
+    found, left = set(), [start]
+    while left:
+        for node in ast.walk(ast.parse(left.pop().read_text())):
+            names = ([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                     if isinstance(node, ast.ImportFrom) and node.module else
+                     [alias.name for alias in node.names] if isinstance(node, ast.Import) else [])
+            for path in (ROOT / f"{name.replace('.', '/')}.py" for name in names):
+                if path.is_file() and path not in found:
+                    found.add(path)
+                    left.append(path)
+    return found
 
 
 def test_dvc_calls_the_verbs_with_their_default_folders(stages):

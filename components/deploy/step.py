@@ -57,6 +57,8 @@ def run(*, package: Path, registration: Path, deployment: Path, params: DeployPa
             What was served before is served still, or again.
     """
     registered = read_json(registration / "version.json", made_by="vizecg register")
+    if not isinstance(registered, dict) or not {"name", "version"} <= registered.keys():
+        raise ValueError(f"{registration}/version.json: has no name and version; run 'vizecg register' again")
     mlflow = connect(tracking)
     client, name = mlflow.MlflowClient(), registered["name"]
     version = version_of(client, name, registered["version"])
@@ -110,8 +112,11 @@ def bring_out(server: Server, client, package: Path, *, name: str, version: str,
             switch(server, loaded)
             watch(server, package, loaded, params)
             previous = enter(client, name, version, why=why, seen=seen)
-        except BaseException:
-            take_back(server, loaded)
+        except BaseException as error:
+            try:
+                take_back(server, loaded)
+            except RuntimeError as another:
+                error.add_note(f"Nor could it be taken back: {another}")
             raise
         result = DeployResult(name=name, version=version, previous_version=previous, parity=loaded.parity,
                               endpoint=f"{params.inference.rstrip('/')}/predictions/{params.name}",

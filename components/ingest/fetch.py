@@ -50,7 +50,8 @@ def local_folder(data: Path | str, params: IngestParams) -> Path:
         return Path(data)
     bucket, prefix = split_address(str(data), where="ingest.data")
     folder = Path(params.fetch.folder, bucket, prefix)
-    fetch(str(data), folder, params=params.fetch, include=params.fetch.include or needed(params))
+    # A record that was taken out of the bucket, such as a patient's who withdrew, must not be learnt from again.
+    fetch(str(data), folder, params=params.fetch, include=params.fetch.include or needed(params), mirror=True)
     return folder
 
 
@@ -60,7 +61,7 @@ def needed(params: IngestParams) -> tuple[str, ...]:
 
 
 def fetch(address: str, folder: Path, *, params: FetchParams, include: tuple[str, ...] = (),
-          pause: float = 0.5) -> FetchResult:
+          pause: float = 0.5, mirror: bool = False) -> FetchResult:
     """Bring every object below an address into a folder.
 
     Args:
@@ -69,6 +70,7 @@ def fetch(address: str, folder: Path, *, params: FetchParams, include: tuple[str
         params: section `ingest.fetch`.
         include: patterns (`records100/*`) of what is wanted; none: all. SHA256SUMS.txt comes with it.
         pause: seconds before a failed call is tried again; doubled each time.
+        mirror: remove what an earlier fetch brought and the bucket no longer has.
 
     Raises:
         ValueError: the bucket refuses, holds nothing, or files that the set's own list contradicts; no room.
@@ -80,13 +82,22 @@ def fetch(address: str, folder: Path, *, params: FetchParams, include: tuple[str
     ledger = Ledger(Path(folder))
     try:
         for listing in range(LISTINGS):
-            transfer = _Transfer(remote, ledger, Path(folder), remote.things(include), stop)
+            things = remote.things(include)
+            transfer = _Transfer(remote, ledger, Path(folder), things, stop)
             try:
-                return transfer.run()
+                done = transfer.run()
             except Changed as error:
                 if listing + 1 == LISTINGS:
                     raise RuntimeError(f"{error}; the bucket changes while it is read; call again") from None
                 stop.clear()
+                continue
+            gone = ledger.gone(things, include)
+            if gone and mirror:
+                for name in gone:
+                    (Path(folder) / name).unlink(missing_ok=True)
+                say(f"fetch: {address}: {len(gone)} files are there no more and were removed from {folder} ({gone[0]}"
+                    f"{', ...' if len(gone) > 1 else ''})")
+            return done
         raise AssertionError("unreachable")
     finally:
         ledger.close()

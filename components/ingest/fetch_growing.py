@@ -5,10 +5,8 @@ import os
 import threading
 from pathlib import Path
 
-from components.ingest.fetch_remote import Thing
+from components.ingest.fetch_remote import LEDGER, Thing, is_wanted
 from ecg.files import write_whole
-
-LEDGER = ".vizecg-fetch.jsonl"
 
 
 class Ledger:
@@ -55,6 +53,12 @@ class Ledger:
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
             self._known[thing.name] = row
+
+    def gone(self, things: list[Thing], include: tuple[str, ...]) -> list[str]:
+        """Name the files that were fetched, lie here still, and of those asked for are in the bucket no more."""
+        there = {thing.name for thing in things}
+        return sorted(name for name in self._known if name not in there and is_wanted(name, include)
+                      and (self.path.parent / name).is_file())
 
     def close(self) -> None:
         self._file.close()

@@ -13,6 +13,8 @@ from model.params import FetchParams
 
 T = TypeVar("T")
 SUMS = "SHA256SUMS.txt"
+LEDGER = ".vizecg-fetch.jsonl"
+"""What a fetch remembers, in the folder that it fetches into."""
 LONGEST_PAUSE = 20.0
 """Seconds between two tries at most."""
 EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", "400", "403")
@@ -116,8 +118,7 @@ class Remote:
         Raises:
             ValueError: nothing is there, or a key cannot be a file below a folder.
         """
-        found = [thing for thing in self._pages() if thing.name == SUMS or not include
-                 or any(fnmatchcase(thing.name, pattern) for pattern in include)]
+        found = [thing for thing in self._pages() if is_wanted(thing.name, include)]
         if not [thing for thing in found if thing.name != SUMS]:
             raise ValueError(f"{self.address}: holds nothing{' that matches ' + ', '.join(include) if include else ''}")
         names = {thing.name for thing in found}
@@ -146,6 +147,11 @@ class Remote:
         return {row[2]: row[1].lower() for row in rows if row}
 
 
+def is_wanted(name: str, include: tuple[str, ...]) -> bool:
+    """Whether a file is one that the patterns name; without any, all are."""
+    return name == SUMS or not include or any(fnmatchcase(name, pattern) for pattern in include)
+
+
 def _whole(client, bucket: str, thing: Thing) -> bytes:
     import hashlib
 
@@ -161,8 +167,11 @@ def _refuse_unsafe(address: str, name: str, names: set[str]) -> None:
     pieces = name.split("/")
     if not all(pieces) or {".", ".."} & set(pieces) or re.search(r"[\\\x00-\x1f]", name):
         raise ValueError(f"{address}: the key {name!r} cannot be a file below a folder; leave it out with include")
-    if f"{name}.part" in names:
-        raise ValueError(f"{address}: {name}.part stands in the way of fetching {name}; leave one out with include")
+    for own in (f"{name}.part", f"{name}.part.json"):
+        if own in names:
+            raise ValueError(f"{address}: {own} stands in the way of fetching {name}; leave one out with include")
+    if name == LEDGER:
+        raise ValueError(f"{address}: {name} is what a fetch writes here itself; leave it out with include")
     for i in range(1, len(pieces)):
         if "/".join(pieces[:i]) in names:
             raise ValueError(f"{address}: {'/'.join(pieces[:i])!r} is both an object and a folder of others; leave one "

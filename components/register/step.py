@@ -12,7 +12,7 @@ import yaml
 
 from components.lineage import ROOT, image_digest
 from components.moves import CHALLENGER, CHAMPION, holder, move
-from components.tracking import PACKAGE_ARTIFACT, connect, log_dataset, metric_name, start_run
+from components.tracking import PACKAGE_ARTIFACT, connect, log_dataset, metric_name, shown, start_run
 from ecg.records import write_beside
 from model.checkpoint import read_json
 from model.override import Override
@@ -87,7 +87,7 @@ def run(*, package: Path, evaluation: Path, decision: Path, registration: Path, 
         version = mlflow.register_model(logged.model_uri, params.name, tags=tags)
         _describe(mlflow.MlflowClient(), params.name, version.version, evaluation)
         result = RegisterResult(params.name, str(version.version), CHALLENGER, mlflow.active_run().info.run_id,
-                                tracking.uri, tags["package_digest"])
+                                shown(tracking.uri), tags["package_digest"])
         (folder / "version.json").write_text(json.dumps(asdict(result), indent=1) + "\n")
     return result
 

@@ -44,10 +44,19 @@ class Objects:
         return sorted(found)
 
     def bring(self, keys: list[str], folder: Path) -> dict[Path, str]:
-        """Write objects to numbered files; returns the address of each. A key never becomes a path."""
+        """Write objects to numbered files; returns the address of each. A key never becomes a path.
+
+        Raises:
+            ValueError: one has gone since it was listed, or the bucket refuses it.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
         known = {}
         for number, key in enumerate(keys):
             file = folder / f"{number:04d}{PurePosixPath(key).suffix.lower()}"
-            self.client.download_file(self.bucket, key, str(file))
+            try:
+                self.client.download_file(self.bucket, key, str(file))
+            except (BotoCoreError, ClientError) as error:
+                raise ValueError(f"scans: {SCHEME}{self.bucket}/{key}: {error}") from None
             known[file] = f"{SCHEME}{self.bucket}/{key}"
         return known

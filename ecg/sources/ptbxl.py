@@ -52,7 +52,7 @@ def _collect(folder: Path, rows: Iterable[Row], choice: Choice, options: Options
                 entries.append(_entry(folder, row, reading.kept, options))
             else:
                 unlabelled += 1
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # int(inf) overflows
             entries.append(BadRecord(_name(row), "unreadable_row", " ".join(str(error).split())))
     return Source("ptbxl", choice.names, tuple(entries), choice.unknown, unlabelled)
 

@@ -104,3 +104,13 @@ def copied(packaged, tmp_path) -> Folders:
 def edit_json(path: Path, **changes) -> None:
     """Change fields of a JSON file."""
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def packaged_otherwise(package: Path, folder: Path) -> Path:
+    """A copy of a package that says that it once read its sample page a little otherwise."""
+    copy = Path(shutil.copytree(package, folder / "packaged_otherwise"))
+    said = json.loads((copy / "sample.json").read_text())
+    first, *_ = said["probabilities"]
+    said["probabilities"][first] += 0.01
+    (copy / "sample.json").write_text(json.dumps(said))
+    return copy

@@ -102,6 +102,13 @@ def place(packaged, another, tmp_path_factory):
     stop(place.root / "torchserve")
 
 
+def test_a_registration_that_names_no_version_is_refused(packaged, tmp_path):
+    (tmp_path / "version.json").write_text("{}")
+    with pytest.raises(ValueError, match="version.json: has no name and version; run 'vizecg register' again"):
+        deploy_step.run(package=packaged.package, registration=tmp_path, deployment=tmp_path / "out",
+                        params=deploy_params(), tracking=TrackingParams(uri=f"sqlite:///{tmp_path}/mlflow.db"), seed=1)
+
+
 @pytest.mark.live
 @pytest.mark.slow
 def test_deploy_then_the_next_then_a_failure_then_back(place, packaged, another):

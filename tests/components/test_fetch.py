@@ -154,7 +154,8 @@ def test_room_is_asked_for_beforehand(client, bucket, params, tmp_path, monkeypa
 
 @pytest.mark.parametrize(("key", "said"), [
     ("../a", "cannot be a file"), ("a//b", "cannot be a file"), ("a\\b", "cannot be a file"),
-    ("x.part", "stands in the way"), ("x/y", "both an object and a folder")])
+    ("x.part", "stands in the way"), ("x.part.json", "stands in the way"), (LEDGER, "is what a fetch writes here"),
+    ("x/y", "both an object and a folder")])
 def test_keys_that_cannot_be_files_are_refused(client, bucket, params, tmp_path, key, said):
     put(client, bucket, x=b"x", **{key: b"x"})
     with pytest.raises(ValueError, match=said):
@@ -207,7 +208,8 @@ def test_a_torn_line_of_the_ledger_and_a_list_of_another_object_count_for_nothin
     assert Growing(tmp_path / "c", Thing("set/c", "c", 30, "other"), 10).left == {0, 1, 2}
 
 
-def test_ingest_reads_a_bucket_as_it_reads_a_folder(archive, store_path, client, server, bucket, tmp_path, monkeypatch):
+def test_ingest_reads_a_bucket_as_it_reads_a_folder(archive, store_path, client, server, bucket, tmp_path, monkeypatch,
+                                                    capsys):
     for path in archive.rglob("*"):
         if path.is_file():
             client.upload_file(str(path), bucket, f"set/{path.relative_to(archive)}")
@@ -218,6 +220,12 @@ def test_ingest_reads_a_bucket_as_it_reads_a_folder(archive, store_path, client,
     assert load_params("params.yaml").ingest.data == f"s3://{bucket}/set"
     assert main(["ingest", "--out", "store", "--seed", "1"]) == 0
     assert RecordStore.open("store").digest == RecordStore.open(store_path).digest
+    record = next(path for path in archive.rglob("*.hea"))
+    for path in record.parent.glob(f"{record.stem}.*"):
+        client.delete_object(Bucket=bucket, Key=f"set/{path.relative_to(archive)}")
+    assert main(["ingest", "--out", "store", "--seed", "1", "--set", "ingest.max_quarantined=0.5"]) == 0
+    assert len(RecordStore.open("store").table) == len(RecordStore.open(store_path).table) - 1
+    assert f"files are there no more and were removed from local/fetched/{bucket}/set" in "".join(capsys.readouterr())
     assert main(["fetch", f"s3://{bucket}/set", "--out", "local/one", "--include", "labels.csv"]) == 0
     assert (tmp_path / "local/one/labels.csv").read_bytes() == (archive / "labels.csv").read_bytes()
     assert main(["fetch", "s3://", "--out", "x"]) == 2

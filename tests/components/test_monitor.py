@@ -78,7 +78,8 @@ def test_each_page_of_a_file_of_several_counts(answers, tmp_path):
 @pytest.mark.parametrize("text, said", [("", "must have 'findings'"), ("{\n", "line 1: not valid JSON"),
                                         ('{"a": 1}\n', "must have 'findings'"),
                                         ('{"pages": 1}\n', "must have 'findings'"),
-                                        ('{"pages": [1]}\n', "must have 'findings'")])
+                                        ('{"pages": [1]}\n', "must have 'findings'"),
+                                        ('{"findings": [{"label": "MI"}]}\n', "must have label, probability")])
 def test_a_log_that_is_none_is_refused(tmp_path, text, said):
     (tmp_path / "log").write_text(text)
     with pytest.raises(ValueError, match=said):

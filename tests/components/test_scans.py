@@ -6,10 +6,12 @@ import shutil
 import pandas as pd
 import pytest
 
+from components.scans.bucket import Objects
 from components.scans.step import fetch, gather, read
 from components.tracking import connect
+from model.override import TAGS, Override
 from model.package import package_digest
-from model.params import TrackingParams
+from model.params import GateParams, Rule, TrackingParams
 from tests.components.test_register import register
 
 
@@ -105,5 +107,25 @@ def test_the_champion_is_fetched_and_nothing_else_is(packaged, tmp_path):
     assert fetched.version == version.version
     assert fetched.package_digest == package_digest(tmp_path / "package") == package_digest(packaged.package)
     client.set_model_version_tag(version.name, version.version, "package_digest", "other")
-    with pytest.raises(ValueError, match="not the package that was registered"):
+    with pytest.raises(ValueError, match="not the package registered as"):
         fetch(name=version.name, alias="champion", **where)
+
+
+def test_a_version_that_the_gate_refused_reads_nothing_though_somebody_gave_it_the_alias(refused, tmp_path):
+    tracking = TrackingParams(uri=f"sqlite:///{tmp_path}/mlflow.db")
+    answered = Override("a cardiologist", "for a study")
+    version = register(refused, tracking, tmp_path / "registration", override=answered,
+                       gate=GateParams(rules=(Rule(limit=0.999),)))
+    where = dict(package=tmp_path / "package", evaluation=tmp_path / "evaluation", tracking=tracking)
+    assert fetch(name=version.name, alias="challenger", **where).version == version.version
+    client = connect(tracking).MlflowClient()
+    client.set_registered_model_alias(version.name, "champion", version.version)
+    for tag in TAGS:
+        client.delete_model_version_tag(version.name, version.version, tag)
+    with pytest.raises(ValueError, match="the gate refused this model"):
+        fetch(name=version.name, alias="champion", **where)
+
+
+def test_a_page_that_has_gone_since_it_was_listed_is_named(bucket, tmp_path):
+    with pytest.raises(ValueError, match="^scans: s3://states/new/gone.png: "):
+        Objects("s3://states/new").bring(["new/gone.png"], tmp_path)

@@ -1,9 +1,11 @@
 """Tracking, lineage and progress."""
 
+import subprocess
 from urllib.parse import urlsplit
 
 import pytest
 
+import components.lineage
 from components.lineage import git_commit, params_hash
 from components.progress import track
 from components.tracking import DATASET_DIGEST, connect, flat_params, log_dataset, shown, start_run
@@ -48,6 +50,17 @@ def test_a_server_that_does_not_answer_or_refuses_is_named_in_one_line_without_i
 
 
 @pytest.mark.parametrize(("uri", "said"), [
+    ("mssql://somebody:secret@host/x", "'mssql://host/x' is no MLflow address"),
+    ("postgresql+nodriver://somebody:secret@host/x", "tracking.uri: "),
+    ("sqlite:///{folder}/none.db", "none.db does not answer as it should")])
+def test_a_database_that_is_none_is_named_in_one_line(tmp_path, uri, said):
+    (tmp_path / "none.db").write_bytes(b"no database" * 100)
+    with pytest.raises(ValueError, match="^tracking.uri: ") as error:
+        connect(TrackingParams(uri=uri.format(folder=tmp_path)))
+    assert said in str(error.value) and "secret" not in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("uri", "said"), [
     ("sqlite:////srv/mlflow.db", "sqlite:////srv/mlflow.db"), ("https://a:b@host:5000/x", "https://host:5000/x")])
 def test_an_address_is_shown_whole_but_for_who_may_enter(uri, said):
     assert shown(uri) == said
@@ -57,6 +70,19 @@ def test_the_hash_is_of_values_alone():
     assert params_hash(TrainParams()) == params_hash(TrainParams(epochs=20))
     assert params_hash(TrainParams()) != params_hash(TrainParams(epochs=21))
     assert flat_params(train=TrainParams())["train.epochs"] == "20"
+
+
+def test_a_copy_below_somebody_elses_git_folder_has_not_their_commit(tmp_path, monkeypatch):
+    for command in ("init -q", "-c user.name=a -c user.email=a@b commit -q --allow-empty -m a"):
+        subprocess.run(["git", "-C", str(tmp_path), *command.split()], check=True)
+    (tmp_path / "deep").mkdir()
+    monkeypatch.setattr(components.lineage, "ROOT", tmp_path / "deep")
+    monkeypatch.delenv("VIZECG_COMMIT", raising=False)
+    assert git_commit() == "unknown"
+    monkeypatch.setenv("VIZECG_COMMIT", "abc")
+    assert git_commit() == "abc"
+    monkeypatch.setattr(components.lineage, "ROOT", tmp_path)
+    assert len(git_commit()) == 40
 
 
 def test_the_commit_is_a_commit():

@@ -1,6 +1,7 @@
 """A file appears whole or not at all."""
 
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ecg.files import scratch_folder, write_whole
+from ecg.files import scratch_folder, take_place, write_whole
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -76,3 +77,23 @@ def test_a_folder_that_a_dead_writer_left_goes_and_one_that_is_written_stays(tmp
             assert first != second and (first / "mine").exists() and not list(second.iterdir())
             second.rename(path)
     assert sorted(folder.name for folder in tmp_path.iterdir()) == [young.name, path.name]
+
+
+@pytest.mark.parametrize("broken", ["rename", "rmtree"])
+def test_a_folder_whose_replacement_is_cut_short_stands_there_whole(tmp_path, monkeypatch, broken):
+    path, scratch = tmp_path / "out", tmp_path / "scratch"
+    for folder, name in ((path, "old"), (scratch, "new")):
+        folder.mkdir()
+        (folder / name).touch()
+
+    def cut(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if broken == "rmtree":
+            patch.setattr(shutil, "rmtree", cut)
+        else:
+            move = Path.rename
+            patch.setattr(Path, "rename", lambda one, to: cut() if one == scratch else move(one, to))
+        take_place(scratch, path)
+    assert [file.name for file in path.iterdir()] == ["old" if broken == "rename" else "new"]

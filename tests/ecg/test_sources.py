@@ -252,9 +252,10 @@ def test_ptbxl_counts_unknown_statements_and_superclasses_that_are_not_kept(tmp_
 
 def test_ptbxl_sets_bad_rows_aside(tmp_path):
     folder = write_ptbxl(tmp_path, [codes("NORM"), {"scp_codes": "NORM"}, codes("IMI") | {"patient_id": ""},
-                                    codes("IMI") | {"strat_fold": "x"}, codes("LVH") | {"patient_id": "nan"}])
+                                    codes("IMI") | {"strat_fold": "x"}, codes("LVH") | {"patient_id": "nan"},
+                                    codes("IMI") | {"strat_fold": "inf"}])
     found = [r.reason if isinstance(r, BadRecord) else "" for r in open_source("ptbxl", folder)]
-    assert found == ["", "unreadable_row", "no_patient", "unreadable_row", "unreadable_row"]
+    assert found == ["", "unreadable_row", "no_patient", "unreadable_row", "unreadable_row", "unreadable_row"]
 
 
 def test_ptbxl_refuses_an_unknown_superclass_and_a_missing_table(tmp_path):

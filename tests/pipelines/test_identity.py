@@ -4,7 +4,23 @@ import os
 
 import pytest
 
+from components import lineage
+from pipelines import identity
 from pipelines.identity import data_identity
+
+
+def test_whatever_lies_in_the_packages_changes_the_key_of_the_code(tmp_path, monkeypatch):
+    for place in (lineage, identity):
+        monkeypatch.setattr(place, "ROOT", tmp_path)
+    monkeypatch.delenv("VIZECG_COMMIT", raising=False)
+    for name in ("ecg/snomed.json", "model/losses.py", "ecg/__pycache__/a.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("one")
+    keys = [identity.code_identity()]
+    for name in ("ecg/__pycache__/a.pyc", "ecg/snomed.json", "model/losses.py"):
+        (tmp_path / name).write_text("another")
+        keys.append(identity.code_identity())
+    assert keys[0] == keys[1] and len(set(keys)) == 3 and keys[0].startswith("unknown+")
 
 
 @pytest.fixture

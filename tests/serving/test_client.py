@@ -101,6 +101,13 @@ def test_a_renewed_key_is_read_anew_and_the_page_sent_again(tmp_path):
     assert [headers["Authorization"] for _, headers, _ in server.requests] == ["Bearer old", "Bearer new"]
 
 
+@pytest.mark.parametrize("token", ["tökén", "two\nlines", "€"])
+def test_a_token_that_no_header_holds_is_refused_before_a_page_is_sent(token):
+    with pytest.raises(ValueError, match="^--token: holds a line break or a letter") as said:
+        static_token(token)
+    assert token not in str(said.value)
+
+
 def test_a_refusal_says_what_to_give_and_not_the_token():
     with answering([(400, {})]) as server, pytest.raises(Refused, match="token is not accepted") as caught:
         client(server.address).predict(b"x")

@@ -59,6 +59,20 @@ def test_a_challenger_that_is_not_there_is_counted_and_no_more(tmp_path):
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])["failed"] == "Unavailable"
 
 
+def test_a_log_that_cannot_be_written_any_more_is_said_at_the_end_and_holds_nobody_up(tmp_path):
+    (tmp_path / "logs").mkdir()
+    with answering([(200, answer("b", MI=0.7))]) as server:
+        challenger = Client(server.address, static_token("x"), retries=0)
+        shadow = Shadow(challenger, tmp_path / "logs" / "log.jsonl", waiting=2)
+        (tmp_path / "logs").rmdir()
+        for _ in range(5):
+            shadow.offer(b"page", Seen(200, answer("a", MI=0.7), 1.0))
+            time.sleep(0.05)
+        with pytest.raises(FileNotFoundError, match="log.jsonl"):
+            shadow.close()
+    assert shadow.counts["unlogged"] == shadow.counts["copied"] == shadow.counts["same"] > 1
+
+
 @pytest.fixture
 def behind(tmp_path):
     """The state folder of a server, without one."""

@@ -18,6 +18,7 @@ from serving.keys import bearer
 from serving.metrics import counted, scrape
 from serving.rollout import load, switch, take_back, unload, watch
 from serving.shadow import Shadow
+from tests.components.conftest import packaged_otherwise
 from tests.serving.fronts import running
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -85,11 +86,11 @@ def test_no_request_is_lost_while_versions_are_switched_there_and_back(server, f
     assert seen[0] == seen[-1] == first.version
 
 
-def test_a_version_whose_answers_turn_is_noticed(server, first, another, serve_params):
+def test_a_version_whose_answers_turn_is_noticed(server, first, another, serve_params, tmp_path):
     second = load(server, another.package, serve_params)
     switch(server, second)
-    with pytest.raises(ValueError, match="came to read the sample page otherwise"):
-        watch(server, another.package, second, replace(serve_params, parity=-1.0))
+    with pytest.raises(ValueError, match="came to read the sample page otherwise by 0.01"):
+        watch(server, packaged_otherwise(another.package, tmp_path), second, serve_params)
     with pytest.raises(RuntimeError, match="failed at 1 pages after the switch"):
         watch(server, another.package, replace(second, faults=second.faults - 1), serve_params)
     server.management.scale(second.name, second.version, 0)

@@ -19,9 +19,10 @@ from PIL.PngImagePlugin import PngInfo
 from model.reading import PageReading, probabilities
 from serving.client import Client, Refused, file_token, static_token
 from serving.keys import bearer, read_key
-from serving.management import ServerRefused
-from serving.rollout import load
+from serving.management import Management, ServerRefused
+from serving.rollout import load, smoke_test
 from serving.torchserve import MAX_BYTES, PID_FILE, reach, stop
+from tests.components.conftest import packaged_otherwise
 from tests.ecg.paper.test_page_files import dicom
 from tests.serving.conftest import deploy_params
 
@@ -221,10 +222,26 @@ def test_a_server_that_does_not_come_up_says_where_its_log_is(tmp_path):
     assert not (tmp_path / "state" / PID_FILE).exists()
 
 
-def test_a_version_that_answers_wrongly_is_unloaded_again(server, client, packaged, another, serve_params, sample):
+def test_a_torn_note_of_the_process_is_as_none(tmp_path):
+    (tmp_path / PID_FILE).write_text("")
+    assert stop(tmp_path) is False
+
+
+def test_a_server_that_ends_is_named_and_what_was_asked_of_it(server):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(RuntimeError, match=rf"switch a to 1: TorchServe at {address} does not answer \(C"):
+        Management(address, server.key_file).set_default("a", "1")
+
+
+def test_a_version_that_answers_wrongly_is_unloaded_again(server, client, packaged, another, serve_params, sample,
+                                                            tmp_path):
     before, answer = server.management.versions("vizecgnet"), client.predict(sample)
-    with pytest.raises(ValueError, match="deploy.parity"):
-        load(server, another.package, replace(serve_params, parity=-1.0))
+    with pytest.raises(ValueError, match="deploy.parity: the code here reads the sample page otherwise .* by 0.01"):
+        load(server, packaged_otherwise(another.package, tmp_path), serve_params)
     assert server.management.versions("vizecgnet") == before
     assert client.predict(sample)["findings"] == answer["findings"]
     assert {file.name for file in server.model_store.iterdir()} == {f"vizecgnet-{version}.mar" for version in before}
+    served = load(server, packaged.package, serve_params)
+    with pytest.raises(ValueError, match="deploy.parity: the server's answer to the sample page differs"):
+        smoke_test(server, another.package, served, limit=serve_params.parity)

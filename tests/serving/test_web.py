@@ -95,7 +95,7 @@ def test_other_sites_can_neither_post_nor_borrow_the_name(address):
 
 def test_there_are_no_pages_of_the_library(address):
     assert [requests.get(f"{address}/{path}", timeout=30).status_code
-            for path in ("docs", "redoc", "openapi.json", "static/../app.py")] == [404] * 4
+            for path in ("docs", "redoc", "openapi.json", "static/%2e%2e/app.py")] == [404] * 4
     assert json.loads(requests.get(f"{address}/health", timeout=30).text) == {"status": "ok"}
 
 
