@@ -87,4 +87,4 @@ def _one_line(error: BaseException) -> str:
         return f"{module} is not installed; pip install 'vizecgnet[{EXTRAS[module]}]'"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(" ".join([str(error), *getattr(error, "__notes__", ())]).split()) or type(error).__name__

@@ -140,6 +140,17 @@ def test_a_fault_of_ours_is_shown_in_full(project, monkeypatch):
         main(["simulate"])
 
 
+def test_what_was_added_to_an_error_is_said_with_it(project, monkeypatch, capsys):
+    def failing(**_):
+        error = ValueError("the first thing")
+        error.add_note("Nor the second.")
+        raise error
+
+    monkeypatch.setattr("components.models.run", failing)
+    assert main(["models"]) == 2
+    assert capsys.readouterr().err == "vizecg: error: the first thing Nor the second.\n"
+
+
 def test_traceback_shows_where_a_mistake_was_noticed(project):
     with pytest.raises(ValueError, match="nowhere"):
         main(["--traceback", "train", "--records", "nowhere"])
