@@ -108,7 +108,7 @@ def planned(names: list[str], seeds: list[int], params_file: str | Path, overrid
         """Return a row with those that it builds on; `above` are those that build on it."""
         asked = "train.teachers or train.start_from" if above else "--rows"
         if name not in known:
-            raise ValueError(f"{asked}: no row is called {name!r}; there are {', '.join(known)}")
+            raise ValueError(f"{asked}: no row is called {name!r}; there are {', '.join(map(repr, known))}")
         if name in above:
             raise ValueError(f"{asked}: the row {name!r} would build on itself; give such a row its own line in {ROWS}")
         changes = tuple(f"{key}={json.dumps(value)}" for key, value in known[name]["change"].items())

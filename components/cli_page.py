@@ -26,7 +26,8 @@ def _page_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _look_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--layout", default="3x4+1R", metavar="NAME",
-                       help="3x4, 3x4+1R, +2R, +3R, 6x2, 6x2+1R, 12x1, 6x2-cabrera, 12x1-cabrera, sampled (3x4+1R)")
+                       help="3x4, 3x4+1R, +2R, +3R, 6x2, 6x2+1R, 12x1, 6x2-cabrera, 6x2+1R-cabrera, 12x1-cabrera, "
+                       "sampled (3x4+1R)")
     group.add_argument("--rhythm", type=lambda text: tuple(text.split(",")), metavar="LEAD,...",
                        help="leads of the rhythm strips")
     group.add_argument("--synchronous", action="store_true", help="all columns show the same seconds")

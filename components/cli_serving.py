@@ -26,10 +26,11 @@ def _shadow(arguments: argparse.Namespace) -> None:
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    for name in ("package", "pages"):
-        step = {"package": "package", "pages": "render"}[name]
-        parser.add_argument(f"--{name}", type=Path, default=Path(STEPS[step].folder), metavar="DIR",
-                            help=f"what {step} wrote ({STEPS[step].folder})")
+    parser.add_argument("--package", type=Path, default=Path(STEPS["package"].folder), metavar="DIR",
+                        help=f"what package wrote ({STEPS['package'].folder})")
+    parser.add_argument("--pages", type=Path, metavar="DIR", help="pages that both are compared on, of the package's "
+                        f"size and findings ({STEPS['render'].folder}; without --int8, for another --package: the page "
+                        "that comes with it)")
     parser.add_argument("--onnx", type=Path, default=Path(ARTIFACTS, "onnx", "model.onnx"), metavar="FILE",
                         help="file to write, and beside it, ending in .json, what was measured; not "
                         f"in the package's folder ({ARTIFACTS}/onnx/model.onnx)")
@@ -40,7 +41,10 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     from components.export import run
 
-    result = run(package=arguments.package, pages=arguments.pages, onnx=arguments.onnx, int8=arguments.int8,
+    rendered = Path(STEPS["render"].folder)
+    own = arguments.package == Path(STEPS["package"].folder)
+    pages = arguments.pages or (rendered if own or arguments.int8 else None)
+    result = run(package=arguments.package, pages=pages, onnx=arguments.onnx, int8=arguments.int8,
                  limit=arguments.limit)
     print(f"export: {result.onnx}: at most {result.parity:.1e} from the package's probabilities")
     if result.int8:

@@ -131,7 +131,7 @@ def _error(url: str, reply: requests.Response) -> Exception:
     reason = body.get("error") or body.get("message") or reply.reason
     if reply.status_code in REFUSED_TOKEN:
         return Refused(f"{url}: the token is not accepted (HTTP {reply.status_code}); give the key file of the running "
-                       "server, or a current inference key")
+                       "server, a current inference key, or the front's token (VIZECG_TOKEN)")
     if reply.status_code == 404:
         return Refused(f"{url}: no such model there (HTTP 404); is it deployed?")
     if reply.status_code < 500:

@@ -29,6 +29,8 @@ UPLOAD_SECONDS = 60.0
 AT_ONCE = 64
 """Pages that are passed on at the same time, by threads of their own: those of FastAPI are left to the probes."""
 PASSED_ON = ("explain", "format")
+CODES = {401: "unauthorized", 408: "timeout", 413: "too_large", 503: "fault"}
+"""Of what is not passed on; `unreadable` is a file's fault alone."""
 
 
 def state_of(server: Server, name: str) -> str:
@@ -145,7 +147,7 @@ def _pass_on(session: requests.Session, server: Server, name: str, request: Requ
             if reply.status_code != 400 or read_key(server.key_file, "inference") == key:
                 break
     except (requests.RequestException, ValueError):
-        return _refusal(503, "the reader does not answer at the moment; try again", {"Retry-After": "1"}, code="fault")
+        return _refusal(503, "the reader does not answer at the moment; try again", {"Retry-After": "1"})
     if shadow is not None and plain and query.get("format", "json") == "json" and reply.status_code in (200, 422):
         shadow.offer(page, Seen(reply.status_code, reply.json(), (time.perf_counter() - started) * 1000))
     # TorchServe keeps the handler's content type to itself where the status is no success.
@@ -154,5 +156,5 @@ def _pass_on(session: requests.Session, server: Server, name: str, request: Requ
     return Response(reply.content, reply.status_code, media_type=kind)
 
 
-def _refusal(status: int, reason: str, headers: dict | None = None, *, code: str = "unreadable") -> JSONResponse:
-    return JSONResponse({"error": reason, "code": code}, status, {"Connection": "close", **(headers or {})})
+def _refusal(status: int, reason: str, headers: dict | None = None) -> JSONResponse:
+    return JSONResponse({"error": reason, "code": CODES[status]}, status, {"Connection": "close", **(headers or {})})

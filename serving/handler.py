@@ -55,7 +55,7 @@ def understand(request: dict) -> Request | ValueError:
     if not files:
         return ValueError("the request holds no image: send the file's bytes as the body, or as field 'data'")
     if explain not in (*YES, *NO):
-        return ValueError("explain: must be 1 or 0")
+        return ValueError(f"explain: must be one of {', '.join(filter(None, (*YES, *NO)))}")
     if kind not in (*FORMATS, ""):
         return ValueError(f"format: must be one of {', '.join(FORMATS)}")
     return Request(bytes(files[0]), explain=explain in YES)

@@ -20,7 +20,7 @@ archives, and as a second look beside a physician's reading.
 ## Limits
 - **Not for diagnosis without a physician.** It is no medical device and no authority has cleared it.
 - It answers for the findings above only; a page without any of them is not thereby a normal ECG.
-- It was measured on pages drawn from digital records ({{ captures | join(", ") }}). Other layouts, paper speeds and
+- It was measured on {{ measured_on }}. Other layouts, paper speeds and
   gains, handwriting over traces and other populations are untested.
 - Thresholds fit the prevalence of the validation records; choose them anew where that differs.
 
@@ -112,10 +112,19 @@ def model_card(evidence: Evidence) -> str:
 
     same_store = evidence.meta["data_digest"] == evidence.metrics["data_digest"]
     return environment.from_string(TEMPLATE).render(
-        warnings=evidence.warnings, page=evidence.pages.page, names=evidence.names, captures=evidence.captures,
+        measured_on=_measured_on(evidence.captures), warnings=evidence.warnings,
+        page=evidence.pages.page, names=evidence.names, captures=evidence.captures,
         splits=split_table(evidence), same_store=same_store, meta=evidence.meta, metrics=evidence.metrics,
         rule=RULES[evidence.metrics["params"]["threshold"]],
         titles=NAMES, rows=rows, test=test, subgroups=evidence.subgroups, gaps=evidence.gaps)
+
+
+def _measured_on(captures: tuple[str, ...]) -> str:
+    """Say which pages were drawn, and which are pictures that the archive has."""
+    own = [capture for capture in captures if capture.partition("@")[0] == "own"]
+    drawn = [capture for capture in captures if capture not in own]
+    kinds = ((drawn, "pages drawn from digital records"), (own, "the archive's own pictures of pages"))
+    return " and ".join(f"{what} ({', '.join(names)})" for names, what in kinds if names)
 
 
 def _shown(node: dict) -> str:

@@ -32,6 +32,17 @@ def test_onnx_gives_the_packages_probabilities_at_any_batch(exported, packaged):
         assert np.abs(ours - theirs).max() <= PARITY
 
 
+def test_without_pages_the_packages_own_is_compared(packaged, tmp_path, capsys):
+    command = ["export", "--package", str(packaged.package), "--onnx", str(tmp_path / "m.onnx")]
+    assert main(command) == 0
+    said = json.loads((tmp_path / "m.json").read_text())
+    assert said["pages_digest"] is None and 0 <= said["parity"] <= PARITY
+    assert main([*command, "--int8", str(tmp_path / "m.int8.onnx")]) == 2
+    assert "artifacts/render: not a pages folder" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="^--int8: needs --pages"):
+        run(package=packaged.package, pages=None, onnx=tmp_path / "n.onnx", int8=tmp_path / "n.int8.onnx")
+
+
 def test_the_loss_of_8_bits_is_measured_and_written(exported, packaged):
     result, folder = exported
     assert result.loss == pytest.approx(result.auroc - result.auroc_int8) and abs(result.loss) < 0.1

@@ -92,6 +92,8 @@ def test_a_model_is_measured_on_them_as_serving_reads_them(own, scans, tmp_path)
         params=EvaluateParams(resamples=20), seed=1)
     predictions = pd.read_parquet(tmp_path / "evaluation" / "predictions.parquet")
     assert result.records == 2 and set(predictions["capture"]) == {"own"}
+    card = (tmp_path / "evaluation" / "model_card.md").read_text()
+    assert "It was measured on the archive's own pictures of pages (own). Other" in card
 
 
 def test_what_needs_a_signal_says_that_there_is_none(own, tmp_path):

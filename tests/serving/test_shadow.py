@@ -101,6 +101,7 @@ def test_the_front_takes_the_operators_token_and_passes_on_with_the_servers_key(
             for token in (None, "", "wrong", "inference key"):
                 reply = post(f"{place}/predictions/reader", b"page", token)
                 assert reply.status_code == 401 and "token" in reply.json()["error"]
+                assert reply.json()["code"] == "unauthorized"
             assert not server.requests
             reply = post(f"{place}/predictions/reader?explain=1&url=x", b"page")
         shadow.close()
@@ -121,7 +122,7 @@ def test_the_front_says_what_is_wrong_behind_it(behind, monkeypatch):
         assert (ready.status_code, ready.json()) == (503, {"state": "down"})
         assert requests.get(f"{place}/metrics", timeout=60).status_code == 503
         large = post(f"{place}/predictions/reader", b"x" * 11)
-    assert large.status_code == 413 and "too large" in large.json()["error"]
+    assert large.status_code == 413 and "too large" in large.json()["error"] and large.json()["code"] == "too_large"
 
 
 def test_a_token_that_is_missing_or_short_is_refused(tmp_path):
