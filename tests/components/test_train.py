@@ -298,6 +298,12 @@ def test_another_teacher_in_the_same_folder_is_another_run(inputs, tmp_path):
     assert names[0] == names[2] != names[1]
 
 
+def test_masks_for_a_model_that_reads_no_page_are_refused(inputs, tmp_path):
+    model = dataclasses.replace(inputs.pop("model"), architecture="resnet1d_wang")
+    with pytest.raises(ValueError, match="train.mask: blanks parts of pages, and resnet1d_wang reads none"):
+        run(checkpoint=tmp_path / "out", params=dataclasses.replace(PARAMS, mask=0.4), model=model, **inputs)
+
+
 def test_a_digitiser_that_nothing_teaches_is_refused(inputs, tmp_path):
     model = dataclasses.replace(inputs.pop("model"), digitiser=True)
     with pytest.raises(ValueError, match="model.digitiser: train.lambda_trace is 0"):
