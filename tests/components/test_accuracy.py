@@ -131,7 +131,7 @@ def test_a_recipe_gives_the_settings_wherever_its_data_lie(tmp_path, monkeypatch
 
 
 def test_an_unknown_row_is_named(command):
-    with pytest.raises(ValueError, match="--rows: no row is called 'lstm'; there are resnet1d_wang"):
+    with pytest.raises(ValueError, match="--rows: no row is called 'lstm'; there are 'resnet1d_wang', "):
         main([*command, "--rows", "lstm"])
     with pytest.raises(ValueError, match="train.teachers or train.start_from: no row is called 'local/x'"):
         main([*command, "--rows", "VizECGNet", "--set", "train.teachers=[local/x]"])
