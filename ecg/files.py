@@ -53,16 +53,17 @@ def take_place(scratch: Path, path: Path) -> None:
     A kill between the two moves leaves both beside their place: the older one as `.NAME.….old`.
     """
     old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old")
-    moved = path.exists()
     try:
-        if moved:
+        if path.exists():
             path.rename(old)
         scratch.rename(path)
     except BaseException:
-        if moved and not path.exists():
+        if old.exists() and not path.exists():
             old.rename(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _remove_left(path: Path) -> None:
