@@ -1,10 +1,11 @@
-"""An exported program made faster: each batch norm becomes part of the convolution before it."""
+"""An exported program made faster: each batch norm becomes part of a convolution, and constants are computed once."""
 
 import operator
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
+from torch.fx.node import map_arg
 
 CONVOLUTIONS = (torch.ops.aten.conv1d.default, torch.ops.aten.conv2d.default)
 NORM = torch.ops.aten.batch_norm.default
@@ -13,7 +14,9 @@ TRAINING, EPS = 5, 7
 
 
 def fold(program: GraphModule) -> GraphModule:
-    """Fold, in place, each batch norm into the convolution whose output it alone reads; others stay as they are.
+    """Fold, in place, each batch norm into the convolution whose output it alone reads, and what depends on no input.
+
+    Norms that follow no such convolution stay as they are; so does what draws numbers or changes its arguments.
 
     Args:
         program: of an exported network in inference mode, as `ExportedProgram.module()` returns it.
@@ -21,6 +24,7 @@ def fold(program: GraphModule) -> GraphModule:
     Returns:
         The same program: its outputs differ by rounding alone.
     """
+    _compute_constants(program)
     for node in list(program.graph.nodes):
         if node.target is NORM and _can_be_folded(program, node):
             _fold(program, node)
@@ -57,6 +61,29 @@ def _fold(program: GraphModule, norm: Node) -> None:
     convolution.args = (x, kernel, bias, *rest[1:])
     norm.replace_all_uses_with(convolution)
     program.graph.erase_node(norm)
+
+
+def _compute_constants(program: GraphModule) -> None:
+    """Store what depends on no input, such as the positions on the page, instead of computing it for every batch."""
+    known: dict[Node, Tensor] = {}
+    for node in program.graph.nodes:
+        value = _stored(program, node) if node.op == "get_attr" else _constant(node, known)
+        if value is not None:
+            known[node] = value
+    for node, value in known.items():
+        if node.op != "get_attr" and any(user not in known for user in node.users):
+            with program.graph.inserting_before(node):
+                node.replace_all_uses_with(_store(program, value.clone()))
+
+
+def _constant(node: Node, known: dict[Node, Tensor]) -> Tensor | None:
+    """Return the tensor that an operation makes of known ones; None where it is none, or not the same at each call."""
+    operation = node.target
+    if (not isinstance(operation, torch._ops.OpOverload) or not all(given in known for given in node.all_input_nodes)
+            or operation._schema.is_mutable or torch.Tag.nondeterministic_seeded in operation.tags):
+        return None
+    value = operation(*map_arg(node.args, known.get), **map_arg(node.kwargs, known.get))
+    return value if isinstance(value, Tensor) else None
 
 
 def _stored(program: GraphModule, node: Node | None) -> Tensor | None:
