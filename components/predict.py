@@ -1,5 +1,6 @@
 """predict: page files to findings, read by a package on this machine or by a served model."""
 
+import functools
 import glob
 import json
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 from components.progress import say, track
 from ecg.files import write_whole
 from ecg.paper.files import ENDINGS
+from ecg.paper.layout import layout as known_layout
 from ecg.paper.limits import check_bytes
 
 UNREADABLE_PAGES = 2
@@ -166,24 +168,25 @@ def reader(package: Path | None, endpoint: str | None, token: str | None, key_fi
     """Return what reads a file: a package on this machine, or a client of a served model.
 
     Raises:
-        ValueError: not one of package and endpoint, not one of token and key file, a damaged package, no such layout,
-            or a layout for an endpoint.
+        ValueError: not one of package and endpoint, not one of token and key file, a damaged package, or no such
+            layout.
     """
     if (package is None) == (endpoint is None):
         raise ValueError("give either a package (--package DIR) or a served model (--endpoint URL)")
+    if layout is not None:
+        known_layout(layout)
     if package is not None:
         from model.file_reading import FileReading
         from model.reading import PageReading
 
         reading = PageReading.open(package)
         return FileReading(reading.arranged(layout) if layout else reading).read
-    if layout is not None:
-        raise ValueError("--layout: a served model reads the layout of its package; leave it out, or give --package")
     from serving.client import Client, file_token, static_token
 
     if (token is None) == (key_file is None):
         raise ValueError("--endpoint: give the server's token (--token) or its key file (--key-file FILE)")
-    return Client(endpoint, static_token(token) if token is not None else file_token(key_file)).predict
+    client = Client(endpoint, static_token(token) if token is not None else file_token(key_file))
+    return functools.partial(client.predict, layout=layout or "")
 
 
 def _attempt(read: Read, file: Path, *, explain: bool) -> dict:

@@ -32,16 +32,20 @@ SHOWN_WIDTH = 1200
 
 @dataclass(frozen=True)
 class Request:
-    """A file to read, and whether pictures that explain the reading are wanted."""
+    """A file to read, whether pictures that explain the reading are wanted, and how its pages are arranged."""
 
     data: bytes
     explain: bool = False
+    layout: str = ""
+    """One of `ecg.paper.layout.LAYOUTS`; empty: the package's."""
 
 
 @dataclass
 class _Page:
     """One page on its way: what went wrong, or what was found, and the time that each stage took in ms."""
 
+    reading: PageReading
+    """Which expects the page's layout."""
     found: Located | Exception
     pictures: dict = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
@@ -61,13 +65,14 @@ class FileReading:
         """Open a package folder; raises what `PageReading.open` raises."""
         return cls(PageReading.open(folder))
 
-    def read(self, data: bytes, *, explain: bool = False) -> dict:
-        """Read one file.
+    def read(self, data: bytes, *, explain: bool = False, layout: str = "") -> dict:
+        """Read one file; the arguments are those of a `Request`.
 
         Raises:
-            ValueError: no page file, beyond the limits, or no page in it shows an ECG; one line that says why.
+            ValueError: no page file, beyond the limits, no such layout, or no page in it shows an ECG; one line that
+                says why.
         """
-        answer, = self.read_batch([Request(data, explain)])
+        answer, = self.read_batch([Request(data, explain, layout)])
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -86,7 +91,7 @@ class FileReading:
             page.answer = answer
             page.timing["model"] = took
             if page.shown:
-                self._explain(page)
+                _explain(page)
         return [file if isinstance(file, Exception) else _of_file(file) for file in files]
 
     def _opened(self, requests: list[Request]) -> list[list[_Page] | Exception]:
@@ -99,42 +104,12 @@ class FileReading:
 
     def _open(self, request: Request) -> list[_Page] | Exception:
         try:
+            reading = self.reading.arranged(request.layout) if request.layout else self.reading
             decoders, took = _timed(lambda: open_pages(request.data))
-            return [self._page(decode, request.explain, took / len(decoders)) for decode in decoders]
+            return [_page(reading, decode, request.explain, took / len(decoders)) for decode in decoders]
         except Exception as error:
             # Whatever one file does to us must not take the batch's other files down.
             return error
-
-    def _page(self, decode: Callable[[], np.ndarray], explain: bool, opening: float) -> _Page:
-        page = _Page(ValueError("not looked at"))
-        try:
-            image, took = _timed(decode)
-            page.timing["decode"] = opening + took
-            page.found, page.timing["locate"] = _timed(lambda: self.reading.locate(image))
-            if explain:
-                page.shown = _smaller(image, page.found)
-                page.pictures["page_png"] = _png(straight_crop(image, page.found, px_per_mm=SHOWN_PX_PER_MM))
-        except Exception as error:
-            page.found = error
-        return page
-
-    def _explain(self, page: _Page) -> None:
-        """Add what people look at; where that fails, this page has failed and no other."""
-        try:
-            more, page.timing["explain"] = _timed(lambda: self._pictures(page))
-            page.pictures |= more
-        except Exception as error:
-            page.found = error
-
-    def _pictures(self, page: _Page) -> dict:
-        """Draw what was found on the picture, and what on it spoke for the finding furthest above its threshold."""
-        findings = page.answer["findings"]
-        place = int(np.argmax([finding["probability"] - finding["threshold"] for finding in findings]))
-        why = explain(self.reading.reader, page.found.image, place, findings[place]["label"], self.reading.page)
-        image, found = page.shown
-        return {"overlay_png": _png(overlay(image, found)),
-                "why_png": _png(draw_why(image, why, found, self.reading.page)), "label": why.label,
-                "leads": [{"lead": one.lead, "strip": one.strip, "share": round(one.share, 4)} for one in why.leads]}
 
 
 def error_answer(error: ValueError) -> dict:
@@ -151,6 +126,40 @@ def pages_of(answer: dict) -> list[dict]:
 def undecided(finding: dict) -> bool:
     """Whether a page does not decide about a finding: not one answer alone is plausible, or not the one reported."""
     return "plausible" in finding and finding["plausible"] != ["present" if finding["present"] else "absent"]
+
+
+def _page(reading: PageReading, decode: Callable[[], np.ndarray], explain: bool, opening: float) -> _Page:
+    page = _Page(reading, ValueError("not looked at"))
+    try:
+        image, took = _timed(decode)
+        page.timing["decode"] = opening + took
+        page.found, page.timing["locate"] = _timed(lambda: reading.locate(image))
+        if explain:
+            page.shown = _smaller(image, page.found)
+            page.pictures["page_png"] = _png(straight_crop(image, page.found, px_per_mm=SHOWN_PX_PER_MM))
+    except Exception as error:
+        page.found = error
+    return page
+
+
+def _explain(page: _Page) -> None:
+    """Add what people look at; where that fails, this page has failed and no other."""
+    try:
+        more, page.timing["explain"] = _timed(lambda: _pictures(page))
+        page.pictures |= more
+    except Exception as error:
+        page.found = error
+
+
+def _pictures(page: _Page) -> dict:
+    """Draw what was found on the picture, and what on it spoke for the finding furthest above its threshold."""
+    findings = page.answer["findings"]
+    place = int(np.argmax([finding["probability"] - finding["threshold"] for finding in findings]))
+    why = explain(page.reading.reader, page.found.image, place, findings[place]["label"], page.reading.page)
+    image, found = page.shown
+    return {"overlay_png": _png(overlay(image, found)),
+            "why_png": _png(draw_why(image, why, found, page.reading.page)), "label": why.label,
+            "leads": [{"lead": one.lead, "strip": one.strip, "share": round(one.share, 4)} for one in why.leads]}
 
 
 def _of_file(pages: list[_Page]) -> dict | Exception:
@@ -172,8 +181,8 @@ def _of_page(page: _Page, number: int, of: int) -> dict:
     if isinstance(page.found, Exception):
         return {**error_answer(page.found), "page": place}
     timing = {stage: round(took, 1) for stage, took in page.timing.items()}
-    return {**page.answer, "page": {**place, **page.answer["page"]}, "timing_ms": timing,
-            **({"explain": page.pictures} if page.pictures else {})}
+    return {**page.answer, "page": {**place, "layout": page.reading.page.layout, **page.answer["page"]},
+            "timing_ms": timing, **({"explain": page.pictures} if page.pictures else {})}
 
 
 def _smaller(image: np.ndarray, found: Located) -> tuple[np.ndarray, Located]:

@@ -55,27 +55,34 @@ class Client:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{self.endpoint}: no address of a server; it is written http://HOST:PORT")
 
-    def predict(self, page: bytes, *, explain: bool = False, fhir: bool = False) -> dict:
+    def predict(self, page: bytes, *, explain: bool = False, fhir: bool = False, layout: str = "") -> dict:
         """Read one file.
 
         Args:
             page: the file's bytes.
             explain: ask for pictures of what was found.
             fhir: ask for a bundle of FHIR resources.
+            layout: how the pages are arranged; empty: as the served package expects.
 
         Raises:
             ValueError: the server says that this page cannot be read, with its reason.
-            Refused: the token is not accepted, even when read anew, or there is no such model.
+            Refused: the token is not accepted, even when read anew, there is no such model, or the server is of a
+                release that reads one layout alone and would have misread the page.
             Unavailable: no answer in the given attempts.
         """
-        query = {**({"explain": "1"} if explain else {}), **({"format": "fhir"} if fhir else {})}
+        asked = {"explain": "1" if explain else "", "format": "fhir" if fhir else "", "layout": layout}
+        query = {option: value for option, value in asked.items() if value}
         reply = self._send(page, query)
         if reply.status_code in REFUSED_TOKEN:
             # The key file may have been renewed by another client between our reading it and our request.
             reply = self._send(page, query)
-        if reply.ok:
-            return reply.json()
-        raise _error(self.url, reply)
+        if not reply.ok:
+            raise _error(self.url, reply)
+        answer = reply.json()
+        if layout and not fhir and _layouts(answer) - {layout}:
+            raise Refused(f"{self.url}: does not read layout {layout}; deploy this release of the project there, or "
+                          "leave the layout out")
+        return answer
 
     @property
     def url(self) -> str:
@@ -121,6 +128,11 @@ def static_token(token: str) -> Callable[[], str]:
 def file_token(key_file: Path) -> Callable[[], str]:
     """Read the inference key from TorchServe's key file at each request: the server replaces it now and then."""
     return lambda: fresh_key(key_file, "inference")
+
+
+def _layouts(answer: dict) -> set[str | None]:
+    """Return the layouts in which the pages of an answer were read; None is that of a server that says none."""
+    return {page["page"].get("layout") for page in answer.get("pages", [answer]) if "findings" in page}
 
 
 def _error(url: str, reply: requests.Response) -> Exception:

@@ -28,7 +28,7 @@ DOWN, UP, LOADED, READY = "down", "up", "loaded", "ready"
 UPLOAD_SECONDS = 60.0
 AT_ONCE = 64
 """Pages that are passed on at the same time, by threads of their own: those of FastAPI are left to the probes."""
-PASSED_ON = ("explain", "format")
+PASSED_ON = ("explain", "format", "layout")
 CODES = {401: "unauthorized", 408: "timeout", 413: "too_large", 503: "fault"}
 """Of what is not passed on; `unreadable` is a file's fault alone."""
 
@@ -149,7 +149,8 @@ def _pass_on(session: requests.Session, server: Server, name: str, request: Requ
     except (requests.RequestException, ValueError):
         return _refusal(503, "the reader does not answer at the moment; try again", {"Retry-After": "1"})
     if shadow is not None and plain and query.get("format", "json") == "json" and reply.status_code in (200, 422):
-        shadow.offer(page, Seen(reply.status_code, reply.json(), (time.perf_counter() - started) * 1000))
+        seen = Seen(reply.status_code, reply.json(), (time.perf_counter() - started) * 1000)
+        shadow.offer(page, seen, query.get("layout", ""))
     # TorchServe keeps the handler's content type to itself where the status is no success.
     fhir = query.get("format") == "fhir" and reply.status_code == 422
     kind = "application/fhir+json" if fhir else reply.headers.get("Content-Type")

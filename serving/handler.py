@@ -37,7 +37,7 @@ class PageHandler:
         answers = iter(self.reading.read_batch([what for what in asked if isinstance(what, Request)]))
         replies = []
         for place, (request, what) in enumerate(zip(requests, asked, strict=True)):
-            kind = option(request, "format") or "json"
+            kind = option(request, "format").lower() or "json"
             answer = next(answers) if isinstance(what, Request) else what
             status, reply = reply_to(answer, kind)
             if context.metrics is not None:
@@ -49,22 +49,22 @@ class PageHandler:
 
 
 def understand(request: dict) -> Request | ValueError:
-    """Read a request: the file is its body or its form field `data`; `explain` and `format` may be in the query."""
+    """Read a request: the file is its body or its form field `data`; the options may be in the query."""
     files = [part for name in ("body", "data") if isinstance(part := request.get(name), bytes | bytearray) and part]
-    explain, kind = option(request, "explain"), option(request, "format")
+    explain, kind = option(request, "explain").lower(), option(request, "format").lower()
     if not files:
         return ValueError("the request holds no image: send the file's bytes as the body, or as field 'data'")
     if explain not in (*YES, *NO):
         return ValueError(f"explain: must be one of {', '.join(filter(None, (*YES, *NO)))}")
     if kind not in (*FORMATS, ""):
         return ValueError(f"format: must be one of {', '.join(FORMATS)}")
-    return Request(bytes(files[0]), explain=explain in YES)
+    return Request(bytes(files[0]), explain in YES, option(request, "layout"))
 
 
 def option(request: dict, name: str) -> str:
     """Return an option of the query, which TorchServe hands over as bytes; empty where it is not given."""
     value = request.get(name, b"")
-    return bytes(value[:20]).decode(errors="replace").lower() if isinstance(value, bytes | bytearray) else str(value)
+    return bytes(value[:20]).decode(errors="replace") if isinstance(value, bytes | bytearray) else str(value)
 
 
 def reply_to(answer: dict | Exception, kind: str = "json") -> tuple[int, dict]:

@@ -68,10 +68,10 @@ class Shadow:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def offer(self, page: bytes, seen: Seen) -> None:
-        """Take a copy of a page that was answered; returns at once."""
+    def offer(self, page: bytes, seen: Seen, layout: str = "") -> None:
+        """Take a copy of a page that was answered, in the layout asked for; returns at once."""
         try:
-            self._copies.put_nowait((page, seen))
+            self._copies.put_nowait((page, seen, layout))
         except queue.Full:
             self.counts["skipped"] += 1
 
@@ -97,11 +97,11 @@ class Shadow:
             except OSError:
                 self.counts["unlogged"] += 1
 
-    def _compared(self, page: bytes, seen: Seen) -> dict:
+    def _compared(self, page: bytes, seen: Seen, layout: str) -> dict:
         """Ask the challenger, count how it answered, and return the line of the log."""
         started = time.perf_counter()
         try:
-            status, answer = _ask(self.challenger, page)
+            status, answer = _ask(self.challenger, page, layout)
         except Exception as failure:
             # Whatever it is, it is the challenger's: those who were answered must not hear of it.
             self.counts["failed"] += 1
@@ -116,8 +116,8 @@ class Shadow:
             log.write(json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}) + "\n")
 
 
-def _ask(challenger: Client, page: bytes) -> tuple[int, dict]:
+def _ask(challenger: Client, page: bytes, layout: str) -> tuple[int, dict]:
     try:
-        return 200, challenger.predict(page)
+        return 200, challenger.predict(page, layout=layout)
     except Unreadable as why:
         return 422, {"error": str(why), "code": why.code}

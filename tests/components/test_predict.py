@@ -137,7 +137,7 @@ def test_a_page_of_another_layout_is_read_where_that_is_said(packaged, tmp_path)
 
 
 @pytest.mark.parametrize(("arguments", "match"), [
-    ({}, "--package DIR"), ({"endpoint": "http://127.0.0.1:9", "token": "t", "layout": "6x2"}, "--layout"),
+    ({}, "--package DIR"), ({"endpoint": "http://127.0.0.1:9", "token": "t", "layout": "7x2"}, "unknown layout"),
     ({"package": "p", "endpoint": "http://x"}, "either a package"),
     ({"endpoint": "http://127.0.0.1:9"}, "--token"),
     ({"endpoint": "http://127.0.0.1:9", "token": "t", "key_file": "k"}, "--token")])

@@ -75,6 +75,18 @@ def test_a_batch_of_files_answers_each_for_itself(reading, sample):
     assert len(several["pages"]) == 2
 
 
+def test_a_page_is_read_and_explained_in_the_layout_asked_for(reading, packaged, sample):  # noqa: F811
+    """As by an opened package that is arranged so for good."""
+    arranged = FileReading(PageReading.open(packaged.package).arranged("6x2"))
+    asked, fixed = reading.read(sample, explain=True, layout="6x2"), arranged.read(sample, explain=True)
+    check(asked)
+    assert asked["page"] == fixed["page"] and asked["page"]["layout"] == "6x2" and asked["page"]["warnings"]
+    assert probabilities(asked) == pytest.approx(probabilities(fixed), abs=1e-5)
+    assert asked["explain"]["leads"] == fixed["explain"]["leads"]
+    with pytest.raises(ValueError, match="unknown layout '7x2'"):
+        reading.read(sample, layout="7x2")
+
+
 def test_files_that_threads_open_beside_each_other_are_answered_as_one_by_one(reading, sample):
     """With the threads of two cores; the tests themselves run with one."""
     files = [sample, b"junk", tiff(Image.fromarray(BLANK)), sample, tiff(*[Image.open(io.BytesIO(sample))] * 2)]

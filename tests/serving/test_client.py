@@ -28,6 +28,26 @@ def test_pictures_and_fhir_are_asked_for_in_the_query():
     assert [path.partition("?")[2] for path, _, _ in server.requests] == ["explain=1", "format=fhir"]
 
 
+def read_as(layout):
+    return {"findings": [], "page": {"number": 1, "of": 1, **layout}}
+
+
+@pytest.mark.parametrize(("answer", "readable"), [
+    (read_as({"layout": "6x2+1R"}), True), (read_as({}), False), (read_as({"layout": "3x4+1R"}), False),
+    ({"pages": [{"error": "no ECG", "code": "no_ecg", "page": {"number": 1, "of": 2}},
+                read_as({"layout": "6x2+1R"})]}, True),
+    ({"pages": [read_as({"layout": "6x2+1R"}), read_as({})]}, False)])
+def test_a_server_that_would_misread_another_layout_is_refused(answer, readable):
+    with answering([(200, answer)]) as server:
+        if readable:
+            assert client(server.address).predict(b"x", layout="6x2+1R") == answer
+        else:
+            with pytest.raises(Refused, match=r"does not read layout 6x2\+1R"):
+                client(server.address).predict(b"x", layout="6x2+1R")
+    path, _, body = server.requests[0]
+    assert path.endswith("?layout=6x2%2B1R") and b"6x2+1R" in body
+
+
 def test_the_address_of_one_version_is_kept():
     with answering([GOOD]) as server:
         client(f"{server.address}/predictions/other/1.0/").predict(b"x")

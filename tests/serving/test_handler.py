@@ -66,6 +66,16 @@ def test_the_query_asks_for_pictures_and_for_fhir(handler, packaged, sample):
     assert xml["error"] == "format: must be one of json, fhir"
 
 
+def test_each_request_may_say_how_its_page_is_arranged(handler, packaged, sample):
+    page = {"body": bytearray(sample)}
+    answers = send(handler, packaged, [page, {**page, "layout": b"12x1-cabrera"}, {**page, "layout": b"7x2"}])
+    assert [status for status, _ in answers] == [200, 200, 422]
+    plain, other, unknown = (reply for _, reply in answers)
+    assert plain["page"]["layout"] == "3x4+1R" and not plain["page"]["warnings"]
+    assert other["page"]["layout"] == "12x1-cabrera" and other["findings"] != plain["findings"]
+    assert "unknown layout '7x2'; known are 3x4, " in unknown["error"]
+
+
 def test_a_batch_of_bad_requests_alone_is_answered(handler, packaged):
     assert [status for status, _ in send(handler, packaged, [{"body": b"junk"}, {}])] == [422, 422]
 

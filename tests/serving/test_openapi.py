@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 from openapi_spec_validator import validate
 
+from ecg.paper.layout import LAYOUTS
 from serving import front, handler
 from serving.client import DEFAULT_NAME
 
@@ -20,6 +21,7 @@ def test_it_says_what_the_handler_takes_and_gives():
     parts = SPEC["components"]
     assert set(parts["parameters"]["explain"]["schema"]["enum"]) == {*handler.YES, *handler.NO} - {""}
     assert parts["parameters"]["format"]["schema"]["enum"] == list(handler.FORMATS)
+    assert parts["parameters"]["layout"]["schema"]["enum"] == list(LAYOUTS)
     assert set(parts["responses"]["answer"]["content"]) == set(handler.FORMATS.values())
     assert {str(handler.UNREADABLE), str(handler.OUR_FAULT)} <= set(
         SPEC["paths"]["/predictions/{model}"]["post"]["responses"])

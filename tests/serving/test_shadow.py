@@ -111,6 +111,19 @@ def test_the_front_takes_the_operators_token_and_passes_on_with_the_servers_key(
     assert headers["Authorization"] == "Bearer inference key"
 
 
+def test_a_copy_is_read_in_the_layout_that_was_asked_for(behind, tmp_path):
+    read = {**answer("a", MI=0.7), "page": {"layout": "3x4+2R"}}
+    with answering([(200, read)]) as server:
+        challenger = Client(f"{server.address}/predictions/other", static_token("x"), retries=0)
+        shadow = Shadow(challenger, tmp_path / "log.jsonl")
+        with front(behind, server.address, shadow=shadow) as place:
+            assert post(f"{place}/predictions/reader?layout=3x4%2B2R", b"page").json() == read
+        shadow.close()
+    assert shadow.counts["same"] == 1
+    assert {path for path, _, _ in server.requests} == {"/predictions/reader?layout=3x4%2B2R",
+                                                        "/predictions/other?layout=3x4%2B2R"}
+
+
 def test_the_front_says_what_is_wrong_behind_it(behind, monkeypatch):
     with answering([(200, {})]) as server:
         address = server.address

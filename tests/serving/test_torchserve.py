@@ -49,9 +49,10 @@ def test_the_served_answer_is_the_packages(server, client, packaged, sample):
     assert served["model"] == ours["model"] and served["version"] == ours["version"]
 
 
-def test_pictures_and_fhir_come_when_the_form_asks(server, client, sample):
+def test_pictures_fhir_and_another_layout_come_when_the_form_asks(server, client, sample):
     assert client.predict(sample, explain=True)["explain"]["why_png"]
     assert client.predict(sample, fhir=True)["resourceType"] == "Bundle"
+    assert client.predict(sample, layout="6x2+1R")["page"]["layout"] == "6x2+1R"
     form = requests.post(url(server), files={"data": sample}, data={"explain": "1"}, timeout=120,
                          headers=bearer(read_key(server.key_file, "inference")))
     assert form.json()["explain"]["page_png"]
