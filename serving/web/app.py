@@ -31,7 +31,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "geolocation=(), microphone=(), payment=(), usb=()"}
 
-Read = Callable[[bytes], dict]
+Read = Callable[..., dict]
 log = logging.getLogger(__name__)
 
 
@@ -47,7 +47,8 @@ def make_app(read: Read, *, hosts: tuple[str, ...] = ("127.0.0.1", "localhost"))
     """Make the application.
 
     Args:
-        read: takes a file's bytes and returns its answer with pictures; raises a ValueError where it cannot be read.
+        read: takes a file's bytes, and `layout` where another is asked for, and returns its answer with pictures;
+            raises a ValueError where it cannot be read.
         hosts: names under which a browser may ask; another site's name that leads here is refused.
     """
     # No pages of FastAPI's own: they load scripts from elsewhere.
@@ -70,7 +71,8 @@ def make_app(read: Read, *, hosts: tuple[str, ...] = ("127.0.0.1", "localhost"))
             # What is left of the file is not read: the connection ends here.
             return JSONResponse({"error": str(turned), "code": "unreadable"}, turned.status, {"Connection": "close"})
         async with turns:
-            status, answer = await run_in_threadpool(_attempt, read, data)
+            layout = request.query_params.get("layout", "")
+            status, answer = await run_in_threadpool(_attempt, read, data, **({"layout": layout} if layout else {}))
         return JSONResponse(answer, status)
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -106,10 +108,10 @@ async def _body(request: Request) -> bytes:
     return bytes(data)
 
 
-def _attempt(read: Read, data: bytes) -> tuple[int, dict]:
+def _attempt(read: Read, data: bytes, **options: str) -> tuple[int, dict]:
     """Read a file; returns status and answer."""
     try:
-        return 200, read(data)
+        return 200, read(data, **options)
     except Refused:
         log.error("the served model refuses our token")
         return 502, {"error": "the reader does not let this page in; tell whoever runs it", "code": "fault"}

@@ -2,12 +2,14 @@
 
 import json
 import logging
+import re
 import socket
 
 import pytest
 import requests
 
 from ecg.labels import PTBXL_SUPERCLASSES
+from ecg.paper.layout import LAYOUTS
 from ecg.snomed import snomed_scheme
 from ecg.sources import code15
 from ecg.sources.simulator import cohort
@@ -22,8 +24,10 @@ ANSWERS = {b"page": {"findings": []}, b"no ecg": Unreadable("no ECG grid here", 
            b"away": Unavailable("http://inner:8080: no answer"), b"fault": KeyError("/patients/doe")}
 
 
-def read(data):
+def read(data, layout="3x4+1R"):
     answer = ANSWERS[data]
+    if data == b"page":
+        return {**answer, "page": {"layout": layout}}
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -36,8 +40,8 @@ def address():
         yield address
 
 
-def send(address, data, **headers):
-    return requests.post(f"{address}/read", data=data, headers={"Content-Type": CONTENT_TYPE, **headers}, timeout=30)
+def send(address, data, path="/read", **headers):
+    return requests.post(f"{address}{path}", data=data, headers={"Content-Type": CONTENT_TYPE, **headers}, timeout=30)
 
 
 def connected(address):
@@ -54,6 +58,14 @@ def test_each_outcome_has_its_status_and_shows_no_inner_detail(address, data, st
     assert reply.status_code == status and said in reply.text
     for text in (reply.text, caplog.text):
         assert not any(secret in text for secret in ("secret-token", "inner:8080", "patients"))
+
+
+def test_the_layout_that_is_asked_for_reaches_the_reader_and_each_there_is_can_be_chosen(address):
+    asked = {query: send(f"{address}/read?{query}", b"page", path="").json()["page"]["layout"]
+             for query in ("", "layout=", "layout=6x2%2B1R")}
+    assert asked == {"": "3x4+1R", "layout=": "3x4+1R", "layout=6x2%2B1R": "6x2+1R"}
+    offered = re.findall(r'<option value="(.+)">', (STATIC / "index.html").read_text())
+    assert sorted(offered) == sorted(LAYOUTS)
 
 
 def test_every_answer_carries_the_security_headers(address):

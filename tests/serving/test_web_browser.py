@@ -116,6 +116,20 @@ def test_a_reading_is_shown_said_and_printed(opened, sample, reading):
     assert opened.get_by_text("Confirmed by (physician)").is_visible()
 
 
+def test_a_page_is_read_anew_where_its_arrangement_is_chosen(opened, sample, reading):
+    def read_as():
+        return opened.locator(".technical dd").all_text_contents()
+
+    give(opened, sample)
+    assert "3x4+1R" in read_as()
+    with opened.expect_response("**/read?layout=6x2%2B1R"):
+        opened.get_by_label("Arrangement of the leads").select_option("6x2+1R")
+    opened.wait_for_selector("#results .title")
+    assert "6x2+1R" in read_as() and "3x4+1R" not in read_as()
+    assert opened.locator(".doubt li").count(), "the page has another number of rows"
+    assert opened.locator("#results .page").count() == 1
+
+
 def test_nothing_that_is_said_while_a_page_is_read_is_kept_from_a_screen_reader(opened, sample):
     opened.route("**/read", lambda route: None)
     opened.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": sample})

@@ -4,7 +4,7 @@ const MAX_BYTES = 30e6;
 const TIPS = ["Show the whole page, flat and in focus, from straight above.",
   "The millimetre grid and all rows of traces must be in the picture.", "Avoid shadow, glare and a dark table in the picture."];
 const by = (id) => document.getElementById(id);
-let underWay = null;
+let underWay = null, last = null;
 
 const put = (parent, tag, text, attributes = {}) => {
   const child = Object.assign(document.createElement(tag), attributes);
@@ -31,6 +31,7 @@ function refuse(place, title, reason, tips = []) {
 }
 
 async function send(file) {
+  last = file;
   underWay?.abort();
   const mine = (underWay = new AbortController());
   by("alert").replaceChildren();
@@ -43,7 +44,8 @@ async function send(file) {
   let reply, answer;
   try {
     // Neither name nor type of the file leaves this machine: its content says what it is.
-    reply = await fetch("read", { method: "POST", body: file, signal: mine.signal,
+    const layout = by("layout").value;
+    reply = await fetch(layout ? `read?${new URLSearchParams({ layout })}` : "read", { method: "POST", body: file, signal: mine.signal,
       headers: { "Content-Type": "application/octet-stream" } });
     answer = await reply.json();
     await wordsLoaded;
@@ -157,6 +159,7 @@ function details(list, page) {
     ...("quality" in found ? { "Looks like a 12-lead ECG": percent(found.quality) } : {}),
     ...("coverage" in page ? { "Certainty asked for": `plausible answers hold the true one on ${percent(page.coverage)} of pages` } : {}),
     "Page turned by": `${found.rotation_deg.toFixed(1).replace(/^-0\.0$/, "0.0")}°`, "Rows of traces": String(found.rows),
+    ...("layout" in found ? { "Read as": found.layout } : {}),
     "Time to read": `${total.toFixed(0)} ms`,
   };
   Object.entries(rows).forEach(([term, value]) => { put(list, "dt", term); put(list, "dd", value); });
@@ -172,6 +175,8 @@ for (const id of ["file", "camera"]) {
   by(id).addEventListener("change", (event) => take(event.target));
   take(by(id)); // chosen before this script came
 }
+// A page that was read in the wrong arrangement need not be chosen again.
+by("layout").addEventListener("change", () => last && send(last));
 const over = (on) => by("drop").classList.toggle("over", on);
 // Anywhere on the page: a file dropped beside the frame would otherwise replace the page.
 addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
