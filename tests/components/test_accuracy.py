@@ -151,7 +151,7 @@ def test_a_recipe_that_begins_with_a_checkpoint_compares_rows_that_do_not(tmp_pa
 def test_every_row_changes_the_parameters_into_ones_that_exist(command, tmp_path):
     from benchmarks.accuracy import planned
 
-    rows = planned([], [1], "params.yaml", [])
+    rows = planned([], [1], "params.yaml", ["train.epochs=6"])
     assert [row.name for row in rows] == list(yaml.safe_load(ROWS.read_text()))
     assert len({(row.params.model, row.params.train) for row in rows}) == len(rows)
 
