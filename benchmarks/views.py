@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     alone, unfolded, *onnx = 1e3 * one_at_a_time((reader, exported, *others), source) / len(rows)
     beside = "".join(f", and {spent:.1f} ms under onnxruntime" for spent in onnx)
     print(f"{len(rows)} validation records, one core, batches of up to {CHUNK}; one at a time a page takes {alone:.1f} "
-          f"ms, {alone / unfolded:.2f} of what it takes with norms not folded{beside}\n\n"
+          f"ms, {alone / unfolded:.2f} of what it takes as it was exported{beside}\n\n"
           "| views | macro AUROC | ms a page |\n|---|---|---|")
     for count in (1, 3, 5):
         print(f"| {count} | {macro_auroc(scores[:count].mean(axis=0), source.targets):.4f} "

@@ -11,10 +11,10 @@ from pipelines.machines import Machine, on
 
 # ruff: noqa: B006 - Kubeflow reads the defaults and never calls the function with them
 @dsl.pipeline(name="vizecgnet-batch-predict", description="Read a bucket of scanned ECG pages into a table.")
-def batch_predict(scans: str, name: str = "vizecgnet", alias: str = "champion", parts: list[int] = [0],
-                  commit: str = "", tracking: dict = {}, secret: str = "vizecg", workspace: str = "vizecg-workspace",
-                  node_selector: dict = {}, tolerations: list = [], cpu: str = "1", memory: str = "4Gi",
-                  read_cpu: str = "4", read_memory: str = "8Gi"):
+def batch_predict(scans: str, name: str = "vizecgnet", alias: str = "champion", layout: str = "",
+                  parts: list[int] = [0], commit: str = "", tracking: dict = {}, secret: str = "vizecg",
+                  workspace: str = "vizecg-workspace", node_selector: dict = {}, tolerations: list = [],
+                  cpu: str = "1", memory: str = "4Gi", read_cpu: str = "4", read_memory: str = "8Gi"):
     small = Machine(cpu, memory, node_selector, tolerations)
     wide = Machine(read_cpu, read_memory, node_selector, tolerations)
 
@@ -26,7 +26,7 @@ def batch_predict(scans: str, name: str = "vizecgnet", alias: str = "champion", 
 
         # --- the scans, a share for each part; new ones may have come -----------------------------
         with dsl.ParallelFor(parts, name="parts") as part:
-            read = read_scans(scans=scans, package=fetched.outputs["package"], part=part, parts=parts)
+            read = read_scans(scans=scans, package=fetched.outputs["package"], layout=layout, part=part, parts=parts)
             on(read, wide, hours=12, retry=True, cache=False, secret=secret, workspace=workspace)
 
         # --- one table ----------------------------------------------------------------------------

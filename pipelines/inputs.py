@@ -1,6 +1,7 @@
 """The inputs of the pipelines that read pages, from params.yaml and what the user adds."""
 
 from components.tracking import shown
+from ecg.paper.layout import layout
 from model.params import Params
 from model.typed import as_dict
 from pipelines.identity import code_identity
@@ -26,10 +27,12 @@ def of(params: Params, which: str, given: dict) -> dict:
         given: by the user; `scans` must be there, `parts` may be a number.
 
     Raises:
-        ValueError: no scans, or parts that are no number above 0.
+        ValueError: no scans, no such layout, or parts that are no number above 0.
     """
     if not given.get("scans"):
         raise ValueError(f"--input scans=PLACE: which pages {which} reads, a folder of the workspace or s3://BUCKET/PREFIX")
+    if given.get("layout"):
+        layout(given["layout"])
     refuse_password(params.tracking.uri)
     sections = as_dict(params)
     values = {"name": params.register.name, "commit": code_identity(), "tracking": sections["tracking"], **given}

@@ -73,7 +73,7 @@ def fetch(*, name: str, alias: str, package: Path, evaluation: Path, tracking: T
     return Fetched(name, str(version.version), digest)
 
 
-def read(*, scans: str, package: Path, readings: Path, part: int, parts: int) -> Read:
+def read(*, scans: str, package: Path, readings: Path, part: int, parts: int, layout: str = "") -> Read:
     """Read the files of one part: of the sorted names, every `parts`-th from `part` on.
 
     Args:
@@ -81,16 +81,17 @@ def read(*, scans: str, package: Path, readings: Path, part: int, parts: int) ->
         package: what reads.
         readings: the folder to write; readings.json holds an answer or an error for each file.
         part, parts: which share, from 0, and of how many.
+        layout: how the pages are arranged; empty: as the package expects.
 
     Raises:
-        ValueError: no page file is there, the place cannot be reached, or the share is none.
+        ValueError: no page file is there, the place cannot be reached, the share is none, or there is no such layout.
     """
     if not 0 <= part < parts:
         raise ValueError(f"parts: {part} is no part of {parts}; number them 0 to {parts - 1}")
     answers: list[dict] = []
     for files, name in _portions(scans, part, parts):
         answers += [{**answer, "file": name(answer["file"])} for answer in
-                    predict.run(page_paths=files, package=package)]
+                    predict.run(page_paths=files, package=package, layout=layout or None)]
     with write_beside(readings) as folder:
         (folder / ANSWERS).write_text(json.dumps(answers, indent=1) + "\n")
     return Read(len(answers), sum("error" in answer for answer in answers))

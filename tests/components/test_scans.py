@@ -52,6 +52,16 @@ def test_parts_come_to_what_one_machine_reads(scans, packaged, tmp_path):
         assert dict(zip(rows["label"], rows["probability"], strict=True)) == findings
 
 
+def test_an_archive_of_another_layout_is_read_where_that_is_said(scans, packaged, tmp_path):
+    for layout, expected in (("", "3x4+1R"), ("6x2", "6x2")):
+        out = tmp_path / layout / "out"
+        read(scans=str(scans), package=packaged.package, readings=out, part=0, parts=1, layout=layout)
+        answers = json.loads((out / "readings.json").read_text())
+        assert {answer["page"]["layout"] for answer in answers if "findings" in answer} == {expected}
+    with pytest.raises(ValueError, match="unknown layout '7x2'"):
+        read(scans=str(scans), package=packaged.package, readings=tmp_path / "x", part=0, parts=1, layout="7x2")
+
+
 def test_a_bucket_is_read_like_a_folder_and_keys_are_no_paths(scans, packaged, bucket, tmp_path):
     import boto3
 

@@ -180,6 +180,8 @@ def test_mistakes_are_one_line(server, elsewhere, capsys, tmp_path):
                           (("submit", "--placeholders", "--trial", "{8"), "is not JSON"),
                           (("submit", "--placeholders", "--recipe", "no"), "no recipe is called 'no'"),
                           (("submit", "--placeholders", "--which", "monitor"), "--input scans=PLACE"),
+                          (("submit", "--placeholders", "--which", "batch_predict", "--input", "scans=a", "--input",
+                            "layout=7x2"), "unknown layout '7x2'"),
                           (("submit", "--placeholders", "--token-file", str(tmp_path / "t")), "No such file")):
         assert vizecg(server, *line) == 2
         assert message in capsys.readouterr().err
