@@ -129,7 +129,7 @@ def to_canonical(image: np.ndarray, *, height: int, width: int, px_per_mm: float
     wanted = len(baselines)
     if len(found) != wanted:
         warnings.append(f"{len(found)} rows of traces found where the layout has {wanted}; if the page is arranged "
-                        "otherwise, say so (vizecg predict --layout)")
+                        "otherwise, say its layout (--layout, a request's field, or the web page's choice)")
     drawn = compose(tone(page.luma, traces, page.scale), left, baselines, scale=page.scale, px_per_mm=px_per_mm,
                     shape=(height, width), page_layout=page_layout)
     return _located(drawn, page, left, baselines, found, page_layout, confidence=confidence, scale_from=scale_from,
