@@ -70,10 +70,19 @@ def _compute_constants(program: GraphModule) -> None:
         value = _stored(program, node) if node.op == "get_attr" else _constant(node, known)
         if value is not None:
             known[node] = value
+    # What is changed in place, itself or by a view of it, has to be made anew for each batch.
+    if any(_changes(node) and any(given in known for given in node.all_input_nodes) for node in program.graph.nodes):
+        return
     for node, value in known.items():
         if node.op != "get_attr" and any(user not in known for user in node.users):
             with program.graph.inserting_before(node):
                 node.replace_all_uses_with(_store(program, value.clone()))
+
+
+def _changes(node: Node) -> bool:
+    """Say whether an operation writes into its arguments; `detach_` writes no value."""
+    return (isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+            and node.target is not torch.ops.aten.detach_.default)
 
 
 def _constant(node: Node, known: dict[Node, Tensor]) -> Tensor | None:
