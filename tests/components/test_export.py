@@ -32,7 +32,8 @@ def test_onnx_gives_the_packages_probabilities_at_any_batch(exported, packaged):
         assert np.abs(ours - theirs).max() <= PARITY
 
 
-def test_without_pages_the_packages_own_is_compared(packaged, tmp_path, capsys):
+def test_without_pages_the_packages_own_is_compared(packaged, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a checkout may have pages of its own, left by `make run`
     command = ["export", "--package", str(packaged.package), "--onnx", str(tmp_path / "m.onnx")]
     assert main(command) == 0
     said = json.loads((tmp_path / "m.json").read_text())
