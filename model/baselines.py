@@ -13,6 +13,7 @@ from model.attention import SelfModalityAttention
 from model.backbones import sine_positions
 from model.network import Predictions, VizECGNet
 from model.params import ModelParams, PageParams
+from model.state_space import StateSpaceStack
 
 Kinds = tuple[type[nn.Module], type[nn.Module], type[nn.Module]]
 ONE: Kinds = (nn.Conv1d, nn.BatchNorm1d, nn.AvgPool1d)
@@ -151,6 +152,11 @@ class SignalTransformer(nn.Module):
         return self.head(self.norm(self.blocks(tokens)).transpose(1, 2))
 
 
+def s4d(classes: int) -> nn.Module:
+    """Four bidirectional S4D layers, 128 wide (model/state_space.py); Mehari & Strodthoff 2023: S4, 512."""
+    return nn.Sequential(StateSpaceStack(channels=128, depth=4, state=8, dropout=0.2), PooledHead(128, classes))
+
+
 def resnet2d(classes: int) -> nn.Module:
     """ResNet-18's shape (He et al. 2016), 32 channels wide."""
     stem = nn.Sequential(_convolve(TWO, 1, 32, 7, stride=2), nn.MaxPool2d(3, stride=2, padding=1))
@@ -225,7 +231,7 @@ def convnext2d(classes: int) -> nn.Module:
 
 SIGNAL_MODELS: dict[str, Callable[[int], nn.Module]] = {
     "resnet1d_wang": resnet1d_wang, "xresnet1d101": xresnet1d101, "inceptiontime": InceptionTime,
-    "vit1d": SignalTransformer}
+    "vit1d": SignalTransformer, "s4d": s4d}
 PAGE_MODELS: dict[str, Callable[[int], nn.Module]] = {
     "resnet2d": resnet2d, "efficientnet2d": efficientnet2d, "convnext2d": convnext2d}
 FUSION = {"late_fusion": ("resnet2d", "resnet1d_wang")}

@@ -11,8 +11,8 @@ from model.typed import check
 class ModelParams:
     """The network; every part has a switch."""
 
-    architecture: Literal["vizecgnet", "resnet1d_wang", "xresnet1d101", "inceptiontime", "vit1d", "resnet2d",
-                          "efficientnet2d", "convnext2d", "late_fusion"] = "vizecgnet"
+    architecture: Literal["vizecgnet", "resnet1d_wang", "xresnet1d101", "inceptiontime", "vit1d", "s4d",
+                          "resnet2d", "efficientnet2d", "convnext2d", "late_fusion"] = "vizecgnet"
     """VizECGNet, or a baseline, to which nothing else of this section but `signal_crop` applies."""
     signal_crop: int = 0
     """Samples of a random stretch on which a signal baseline trains; it then reads a record as the mean over
