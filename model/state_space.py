@@ -38,7 +38,8 @@ class DiagonalStateSpace(nn.Module):
         """
         modes = torch.complex(-self.log_decay.exp(), self.frequency)
         stepped = modes * self.log_step.exp()[:, None]
-        weights = torch.view_as_complex(self.output) * torch.expm1(stepped) / modes
+        # Not as a view: training keeps what has four dimensions with its channels last.
+        weights = torch.complex(*self.output.unbind(-1)) * torch.expm1(stepped) / modes
         powers = torch.exp(stepped[..., None] * torch.arange(length, device=modes.device))
         return 2 * torch.einsum("dhn,hnt->dht", weights, powers).real
 

@@ -23,6 +23,9 @@ def recurrence(system, x_bht, output):
 def test_convolution_is_the_recurrence_in_both_directions(length):
     torch.manual_seed(length)
     system, x = DiagonalStateSpace(3, 4), torch.randn(2, 3, length)
+    before = system(x)
+    assert torch.equal(system.to(memory_format=torch.channels_last)(x), before), "as training keeps parameters"
+    system.to(memory_format=torch.contiguous_format)
     before = recurrence(system, x, system.output[0])
     after = recurrence(system, x.flip(-1), system.output[1]).flip(-1)
     # A sample belongs to what came before; what comes after it begins one later.
