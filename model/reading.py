@@ -58,6 +58,13 @@ class PageReading:
                    Certainty.from_dict(known, labels) if known else None,
                    Refusal(**meta["refusal"]) if meta.get("refusal") else None)
 
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        """The layouts that the reader learnt on; empty: its package does not say."""
+        trained = self.meta.get("made_with", {}).get("train")
+        # Trained on no layouts by name: on the package's own.
+        return () if trained is None else tuple(dict.fromkeys(trained.get("layouts") or [self.meta["page"]["layout"]]))
+
     def arranged(self, name: str) -> "PageReading":
         """Return the reading of pages in another layout than the package's; a reader may have learnt on several.
 
@@ -85,6 +92,10 @@ class PageReading:
         """
         located = to_canonical(image, height=self.page.height, width=self.page.width, px_per_mm=self.page.px_per_mm,
                                page_layout=layout(self.page.layout))
+        if self.learnt and self.page.layout not in self.learnt:
+            unlearnt = (f"this reader has not learnt pages arranged as {self.page.layout}, only "
+                        f"{', '.join(self.learnt)}: its findings may be wrong; use a reader that has")
+            located = replace(located, warnings=(*located.warnings, unlearnt))
         if self.refusal is None:
             return located
         return replace(located, quality=self.refusal.check(located.image, self.page))

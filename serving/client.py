@@ -79,7 +79,7 @@ class Client:
         if not reply.ok:
             raise _error(self.url, reply)
         answer = reply.json()
-        if layout and not fhir and _layouts(answer) - {layout}:
+        if layout and _layouts(answer, fhir) - {layout}:
             raise Refused(f"{self.url}: does not read layout {layout}; deploy this release of the project there, or "
                           "leave the layout out")
         return answer
@@ -130,8 +130,12 @@ def file_token(key_file: Path) -> Callable[[], str]:
     return lambda: fresh_key(key_file, "inference")
 
 
-def _layouts(answer: dict) -> set[str | None]:
+def _layouts(answer: dict, fhir: bool) -> set[str | None]:
     """Return the layouts in which the pages of an answer were read; None is that of a server that says none."""
+    if fhir:
+        from serving.fhir import layouts  # brings torch, which a client otherwise does without
+
+        return layouts(answer)
     return {page["page"].get("layout") for page in answer.get("pages", [answer]) if "findings" in page}
 
 

@@ -15,6 +15,8 @@ LOINC, INTERPRETATION = "http://loinc.org", "http://terminology.hl7.org/CodeSyst
 SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 ISSUE_CODES = {"unreadable": "invalid", "no_ecg": "invalid", "fault": "exception"}
+LAYOUT = "https://github.com/vizecgnet/page-layout"
+"""Of the extension that says how the page was taken to be arranged."""
 CAUTION = "Not for diagnosis without a physician."
 PARTS = ("probability", "threshold", "calibrated")
 
@@ -31,6 +33,13 @@ def bundle(answer: dict, *, issued: datetime | None = None) -> dict:
     for page in pages_of(answer):
         entries += _page(page, answer, at)
     return {"resourceType": "Bundle", "type": "collection", "timestamp": at, "entry": entries}
+
+
+def layouts(bundle: dict) -> set[str | None]:
+    """Return the layouts in which the pages of a bundle were read; None where a report says none."""
+    reports = [entry["resource"] for entry in bundle.get("entry", ()) if "result" in entry["resource"]]
+    return {next((one["valueCode"] for one in report.get("extension", ()) if one["url"] == LAYOUT), None)
+            for report in reports}
 
 
 def gather(bundles: list[dict]) -> dict:
@@ -57,6 +66,8 @@ def _page(page: dict, answer: dict, at: str) -> list[dict]:
               "category": [_coded(SECTION, "EC", "Electrocardiac (e.g., EKG, EEC, Holter)")],
               "code": _coded(LOINC, "11524-6", "EKG study"), "issued": at,
               "conclusion": _conclusion(page, findings)}
+    if layout := page["page"].get("layout"):
+        report["extension"] = [{"url": LAYOUT, "valueCode": layout}]
     if observations:
         report["result"] = [{"reference": entry["fullUrl"]} for entry in observations]
     if pictures := page.get("explain"):

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -85,6 +86,26 @@ def test_a_page_is_read_and_explained_in_the_layout_asked_for(reading, packaged,
     assert asked["explain"]["leads"] == fixed["explain"]["leads"]
     with pytest.raises(ValueError, match="unknown layout '7x2'"):
         reading.read(sample, layout="7x2")
+
+
+def test_a_layout_that_the_reader_did_not_learn_is_doubtful(reading, sample):
+    """The rows alone would not tell 3x4 with one rhythm strip from another arrangement of as many."""
+    assert reading.reading.learnt == ("3x4+1R",)
+
+    def warned(reading, layout):
+        answer = reading.read(sample, layout=layout)
+        check(answer)
+        return [warning for warning in answer["page"]["warnings"] if "not learnt" in warning]
+
+    assert warned(reading, "3x4+1R") == []
+    unlearnt, = warned(reading, "6x2")
+    assert "6x2, only 3x4+1R" in unlearnt
+    train = {**reading.reading.meta["made_with"]["train"], "layouts": ["6x2", "3x4", "6x2"]}
+    for made_with, expected in (({"train": train}, []), ({}, [])):
+        other = replace(reading.reading, meta={**reading.reading.meta, "made_with": made_with})
+        assert warned(FileReading(other), "6x2") == expected
+    several = replace(reading.reading, meta={**reading.reading.meta, "made_with": {"train": train}})
+    assert several.learnt == ("6x2", "3x4") and warned(FileReading(several), "3x4+1R")
 
 
 def test_files_that_threads_open_beside_each_other_are_answered_as_one_by_one(reading, sample):

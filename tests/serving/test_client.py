@@ -5,8 +5,10 @@ import json
 import pytest
 
 from serving.client import Client, Refused, Unavailable, Unreadable, file_token, static_token
+from serving.fhir import bundle
 from tests.serving.scripted import answering
 
+MODEL = {"name": "vizecgnet", "digest": "ab" * 32}
 GOOD = (200, {"findings": []})
 
 
@@ -29,7 +31,8 @@ def test_pictures_and_fhir_are_asked_for_in_the_query():
 
 
 def read_as(layout):
-    return {"findings": [], "page": {"number": 1, "of": 1, **layout}}
+    finding = {"label": "AFIB", "probability": 0.91, "threshold": 0.4, "present": True}
+    return {"findings": [finding], "page": {"number": 1, "of": 1, "warnings": [], **layout}}
 
 
 @pytest.mark.parametrize(("answer", "readable"), [
@@ -37,15 +40,17 @@ def read_as(layout):
     ({"pages": [{"error": "no ECG", "code": "no_ecg", "page": {"number": 1, "of": 2}},
                 read_as({"layout": "6x2+1R"})]}, True),
     ({"pages": [read_as({"layout": "6x2+1R"}), read_as({})]}, False)])
-def test_a_server_that_would_misread_another_layout_is_refused(answer, readable):
-    with answering([(200, answer)]) as server:
+@pytest.mark.parametrize("fhir", [False, True], ids=["JSON", "FHIR"])
+def test_a_server_that_would_misread_another_layout_is_refused(answer, readable, fhir):
+    said = bundle({"model": MODEL, "version": "1a2b", **answer}) if fhir else answer
+    with answering([(200, said)]) as server:
         if readable:
-            assert client(server.address).predict(b"x", layout="6x2+1R") == answer
+            assert client(server.address).predict(b"x", layout="6x2+1R", fhir=fhir) == said
         else:
             with pytest.raises(Refused, match=r"does not read layout 6x2\+1R"):
-                client(server.address).predict(b"x", layout="6x2+1R")
+                client(server.address).predict(b"x", layout="6x2+1R", fhir=fhir)
     path, _, body = server.requests[0]
-    assert path.endswith("?layout=6x2%2B1R") and b"6x2+1R" in body
+    assert path.endswith("layout=6x2%2B1R") and b"6x2+1R" in body
 
 
 def test_the_address_of_one_version_is_kept():

@@ -6,7 +6,7 @@ from fhir.resources.operationoutcome import OperationOutcome as OutcomeR5
 from fhir.resources.R4B.bundle import Bundle as BundleR4B
 from fhir.resources.R4B.operationoutcome import OperationOutcome as OutcomeR4B
 
-from serving.fhir import bundle, gather, operation_outcome
+from serving.fhir import bundle, gather, layouts, operation_outcome
 
 MODEL = {"name": "vizecgnet", "digest": "ab" * 32, "gate": {"passed": True}}
 FOUND = {"number": 1, "of": 1, "warnings": []}
@@ -39,6 +39,13 @@ def test_every_error_is_a_valid_outcome(kind, code):
     outcome = operation_outcome({"error": "no page", "code": code})
     kind.model_validate(outcome)
     assert outcome["issue"][0]["diagnostics"] == "no page"
+
+
+def test_a_report_says_the_layout_that_its_page_was_read_in():
+    two = {**SEVERAL, "pages": [page(page={**FOUND, "layout": "6x2"}), *SEVERAL["pages"]]}
+    for kind in (BundleR4B, BundleR5):
+        kind.model_validate(bundle(two))
+    assert layouts(bundle(two)) == {"6x2", None} and layouts(gather([])) == set()
 
 
 def test_nothing_read_is_an_empty_bundle():
