@@ -48,7 +48,9 @@ class Objects:
 
         Raises:
             ValueError: one has gone since it was listed, or the bucket refuses it.
+            RuntimeError: the line broke again and again.
         """
+        from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
 
         known = {}
@@ -58,5 +60,8 @@ class Objects:
                 self.client.download_file(self.bucket, key, str(file))
             except (BotoCoreError, ClientError) as error:
                 raise ValueError(f"scans: {SCHEME}{self.bucket}/{key}: {error}") from None
+            except Boto3Error as error:
+                # No relative of those above: what boto3 says when its own attempts have ended.
+                raise RuntimeError(f"scans: {SCHEME}{self.bucket}/{key}: broke off ({error}); call again") from None
             known[file] = f"{SCHEME}{self.bucket}/{key}"
         return known

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -100,6 +101,16 @@ def place(packaged, another, tmp_path_factory):
     assert (place.register(packaged), place.register(another)) == ("1", "2")
     yield place
     stop(place.root / "torchserve")
+
+
+def test_a_shadow_whose_port_is_taken_is_refused_before_anything_is_loaded(packaged, tmp_path):
+    (tmp_path / "deployment.json").write_text("{}")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match=f"^--port: cannot listen at 127.0.0.1:{port} .*; give another$"):
+            components.shadow.run(package=packaged.package, deployment=tmp_path, log=tmp_path / "log.jsonl",
+                                  params=deploy_params(), port=port)
+    assert [path.name for path in tmp_path.iterdir()] == ["deployment.json"]
 
 
 def test_a_registration_that_names_no_version_is_refused(packaged, tmp_path):

@@ -174,8 +174,11 @@ def _wait(address, process):
 @pytest.mark.live
 @pytest.mark.slow
 def test_a_server_takes_and_returns_the_package(packaged, mlflow_server, tmp_path):
-    tracking = replace(TrackingParams(), uri=mlflow_server)
+    scheme, _, host = mlflow_server.partition("://")
+    tracking = replace(TrackingParams(), uri=f"{scheme}://somebody:secret@{host}")
     result = register(packaged, tracking, tmp_path / "out")
+    assert result.tracking_uri == mlflow_server, "a password stays out of what is written"
+    assert "secret" not in (tmp_path / "out" / "version.json").read_text()
     mlflow = connect(tracking)
     version = mlflow.MlflowClient().get_model_version_by_alias("reader", "challenger")
     assert str(version.version) == result.version and version.tags["package_digest"] == result.package_digest

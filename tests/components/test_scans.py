@@ -1,11 +1,14 @@
 """Scans to readings: fetched from a real registry, read in parts from a folder and a bucket, put together."""
 
 import json
+import os
 import shutil
 
+import boto3
 import pandas as pd
 import pytest
 
+from benchmarks.faults import Faults, bad_line
 from components.scans.bucket import Objects
 from components.scans.step import fetch, gather, read
 from components.tracking import connect
@@ -134,6 +137,20 @@ def test_a_version_that_the_gate_refused_reads_nothing_though_somebody_gave_it_t
         client.delete_model_version_tag(version.name, version.version, tag)
     with pytest.raises(ValueError, match="the gate refused this model"):
         fetch(name=version.name, alias="champion", **where)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("kind", ["short body", "reset"])
+def test_a_page_whose_download_breaks_off_each_time_is_named(bucket, tmp_path, monkeypatch, kind):
+    boto3.client("s3").put_object(Bucket="states", Key="new/page.png", Body=bytes(100_000))
+    with bad_line(os.environ["AWS_ENDPOINT_URL"], faults := Faults(kinds=(kind,))) as line:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", line)
+        objects = Objects("s3://states/new")
+        keys = objects.pages()
+        faults.share = 1.0
+        with pytest.raises(RuntimeError, match=r"^scans: s3://states/new/page\.png: broke off \(.*\); call again$"):
+            objects.bring(keys, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_page_that_has_gone_since_it_was_listed_is_named(bucket, tmp_path):
