@@ -1,7 +1,9 @@
 """deploy, predict and rollback on a real TorchServe and a real registry, as one story; and what is refused."""
 
 import json
+import os
 import shutil
+import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +26,7 @@ from model.reading import PageReading, probabilities
 from serving.keys import KEY_FILE
 from serving.management import Management
 from serving.metrics import counted, scrape
-from serving.torchserve import stop
+from serving.torchserve import PID_FILE, stop
 from tests.components.conftest import edit_json
 from tests.serving.conftest import deploy_params
 
@@ -67,25 +69,34 @@ class Place:
         return Management(self.params.management, self.root / "torchserve" / KEY_FILE)
 
     @contextmanager
-    def without_workers_once_switched_to(self, folders):
-        """Take a version's workers away in its first minute, as a reader that runs out of memory would lose them."""
-        name, version = self.params.name, check_package(folders.package)["version"]
+    def once_switched_to(self, folders, strike):
+        """Call `strike` with a version in its first minute."""
+        version = check_package(folders.package)["version"]
 
         def read():
             return counted(scrape(self.params.metrics), "vizecg_pages", outcome="read", version=version)
 
         def take():
-            # After the smoke test and the first look: the workers go between two looks.
+            # After the smoke test and the first look: it strikes between two looks.
             until = time.monotonic() + 300
             while read() < before + 2 and time.monotonic() < until:
                 time.sleep(0.05)
-            self.management.scale(name, version, 0)
+            strike(version)
 
         before = read()
         with ThreadPoolExecutor(1) as pool:
             taken = pool.submit(take)
             yield
         taken.result()
+
+    def take_workers(self, version):
+        """As a reader that runs out of memory would lose them."""
+        self.management.scale(self.params.name, version, 0)
+
+    def kill_server(self, version):
+        """As a machine that runs out of memory would."""
+        process = json.loads((self.root / "torchserve" / PID_FILE).read_text())["pid"]
+        os.killpg(os.getpgid(process), signal.SIGKILL)
 
     def served(self, page):
         """What the endpoint of deployment.json answers to a page."""
@@ -137,7 +148,7 @@ def test_deploy_then_the_next_then_a_failure_then_back(place, packaged, another)
         place.deploy(another, parity=-1.0)
     assert place.champions() == ("1", None) and place.served(page)["version"] == first.served_version
 
-    with (place.without_workers_once_switched_to(another),
+    with (place.once_switched_to(another, place.take_workers),
           pytest.raises(RuntimeError, match="its workers ended soon after the switch")):
         place.deploy(another, watch_s=120.0)
     assert place.champions() == ("1", None) and place.served(page)["version"] == first.served_version
@@ -172,6 +183,12 @@ def test_deploy_then_the_next_then_a_failure_then_back(place, packaged, another)
     assert by_hand.version == "2" and place.champions() == ("2", "1")
     assert probabilities(place.served(page)) == pytest.approx(ours[another], abs=1e-5)
     assert ledger(place.client, NAME)[-1].why == "alias set by hand in MLflow"
+
+    # The server dies in the watch: that it could not be taken back either is said beside why it failed.
+    with place.once_switched_to(packaged, place.kill_server), pytest.raises(RuntimeError) as failed:
+        place.deploy(packaged, watch_s=120.0)
+    assert any("Nor could it be taken back: " in note for note in failed.value.__notes__)
+    assert place.champions() == ("2", "1")
 
 
 def refuse(place, folders, match):
