@@ -9,12 +9,13 @@ import io
 import itertools
 import json
 import logging
+import os
 import re
 import sys
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ _OWN = "    "
 _NOISE = "[KFP Executor"
 _DUMPED = re.compile(r'\s*("[^"]+": .*|(-?[\d.]+|"[^"]*"|true|false|null|[{}\[\]])[\]},]*)$')
 """A line of an executor's dump of its input, of which two may be printed at a time."""
+UNBUFFERED = "PYTHONUNBUFFERED"
 LINES_KEPT = 15
 CACHE = ".cache"
 """Below the root: what finished tasks of earlier runs came to."""
@@ -152,6 +154,20 @@ def _listening(notes: _Notes):
         root.setLevel(level)
 
 
+@contextmanager
+def _printed_at_once() -> Iterator[None]:
+    """Let a task's lines come when they are printed: into a pipe Python keeps them until the end, past the traceback
+    of what failed."""
+    before = os.environ.get(UNBUFFERED)
+    os.environ[UNBUFFERED] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(UNBUFFERED)
+        if before is not None:
+            os.environ[UNBUFFERED] = before
+
+
 def _fresh_folder(root: Path) -> Path:
     """Make a folder named by the time; runs that begin within one second are told apart by a number."""
     named = time.strftime("%Y%m%d-%H%M%S")
@@ -186,7 +202,7 @@ def run_pipeline(pipeline: Callable, arguments: dict, *, root: Path, runner=None
         warnings.simplefilter("ignore")
         transcript = Transcript(file, sys.stdout)
         notes = _Notes(transcript, kept)
-        with _listening(notes), redirect_stdout(transcript):
+        with _listening(notes), redirect_stdout(transcript), _printed_at_once():
             try:
                 pipeline(**arguments)
             except RuntimeError:
