@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.accuracy_table import tables
+from benchmarks.accuracy_table import gains, tables
 from benchmarks.recorded import (
     KEPT,
     OTHERS_ROWS,
@@ -208,6 +208,8 @@ def main(arguments: list[str] | None = None) -> None:
     source.add_argument("--params", default="params.yaml", metavar="FILE", help="file of every knob (params.yaml)")
     source.add_argument("--recipe", choices=sorted(path.stem for path in RECIPES.glob("*.yaml")), help="instead of it")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", dest="overrides")
+    parser.add_argument("--over", metavar="NAME", help="a row of those printed: say below the table by how much "
+                        "the others lie above it, before rounding")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--print", action="store_true", dest="only_print", help="train nothing, print what there is: "
                          "on any pages, or on those of --pages")
@@ -225,11 +227,13 @@ def main(arguments: list[str] | None = None) -> None:
         if options.recipe:
             compose(options.recipe, params_file := Path(folder, "params.yaml"))
         rows = planned(options.rows, options.seeds, params_file, options.overrides)
+    if options.over and options.over not in {row.name for row in rows}:
+        raise ValueError(f"--over: {options.over!r} is none of the rows printed; name it in --rows too")
     if options.taken or options.given:
         _carry(rows[0].params.tracking, options)
         return
     if options.only_print:
-        _print(rows, PageSet.open(options.pages) if options.pages else None)
+        _print(rows, PageSet.open(options.pages) if options.pages else None, options.over)
         return
     pages, records, validation = (getattr(options, name) or Path(STEPS[step].folder) for name, step in PLACES)
     page_set = PageSet.open(pages)
@@ -238,7 +242,7 @@ def main(arguments: list[str] | None = None) -> None:
             say(f"{row.name}, seed {row.seed}: recorded already")
         else:
             measure(row, page_set, records, validation, options.keep)
-    _print(rows, page_set)
+    _print(rows, page_set, options.over)
 
 
 def _carry(tracking: TrackingParams, options: argparse.Namespace) -> None:
@@ -250,8 +254,8 @@ def _carry(tracking: TrackingParams, options: argparse.Namespace) -> None:
         say(f"bench accuracy: {export(tracking, options.given)} runs more in {options.given}")
 
 
-def _print(rows: list[Row], pages: PageSet | None) -> None:
-    """Print a table for each set of pages that the rows' runs have read."""
+def _print(rows: list[Row], pages: PageSet | None, over: str | None) -> None:
+    """Print a table for each set of pages that the rows' runs have read, and what rows gain over one of them."""
     known = recorded(rows[0].params.tracking)
     runs = [row.among(known, pages) for row in rows]
     if lacking := sum(not mine for mine in runs):
@@ -259,8 +263,11 @@ def _print(rows: list[Row], pages: PageSet | None) -> None:
                   "; --import brings those that come with the project")
         say(f"bench accuracy: of {lacking} of {len(rows)} rows and seeds no run with these parameters "
             f"{'and pages ' if pages else ''}is recorded" + (others if lacking == len(rows) else ""))
-    if printed := tables([(row.name, mine) for row, mine in zip(rows, runs, strict=True)]):
+    named = [(row.name, mine) for row, mine in zip(rows, runs, strict=True)]
+    if printed := tables(named):
         print(printed)
+        if over:
+            print(f"\n{gains(named, over)}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,31 @@ def tables(rows: list[tuple[str, list[Run]]]) -> str:
                        for one in sets)
 
 
+def gains(rows: list[tuple[str, list[Run]]], over: str) -> str:
+    """Say by how much each row lies above one of them, before rounding: a line a row and capture, means over its seeds.
+
+    Args:
+        rows: as `tables` takes them.
+        over: the name of the row that the others are compared with, on its pages alone.
+    """
+    base = next((_set(run) for name, runs in rows if name == over for run in runs), None)
+    newest = [(name, next((run for run in runs if _set(run) == base), None)) for name, runs in rows]
+    by_name = {name: [run for other, run in newest if other == name and run and run.figures["test"]]
+               for name, _ in newest}
+    lines = []
+    for name, runs in by_name.items():
+        for capture in by_name[over][0].pages["captures"] if runs and by_name[over] and name != over else ():
+            parts = []
+            for metric in ("auroc", "f1"):
+                mine, theirs = ([run.figures["test"][capture][metric]["value"] for run in those]
+                                for those in (runs, by_name[over]))
+                apart = min(len(mine), len(theirs)) > 1 and (min(mine) > max(theirs) or max(mine) < min(theirs))
+                parts.append(f"{metric} {np.mean(mine) - np.mean(theirs):+.4f}{' (ranges apart)' if apart else ''}")
+            seeds = f"{len(runs)} and {len(by_name[over])} seeds"
+            lines.append(f"{name}, {capture}, over {over}: {', '.join(parts)}; {seeds}")
+    return "\n".join(lines)
+
+
 def _set(run: Run) -> tuple[str, str]:
     return run.pages["data_digest"], run.pages["digest"]
 

@@ -363,6 +363,7 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 def _decay_groups(net: nn.Module, weight_decay: float) -> list[dict]:
     """Weight decay is for matrices and kernels; norms and biases get none, nor does what says `decays = False`."""
-    decayed = [p for p in net.parameters() if p.ndim > 1 and getattr(p, "decays", True)]
-    plain = [p for p in net.parameters() if not (p.ndim > 1 and getattr(p, "decays", True))]
+    decayed, plain = [], []
+    for p in net.parameters():
+        (decayed if p.ndim > 1 and getattr(p, "decays", True) else plain).append(p)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.accuracy import ROWS, main
-from benchmarks.accuracy_table import tables
+from benchmarks.accuracy_table import gains, tables
 from benchmarks.recorded import KEPT, NEUTRAL, Run, export, found, read, record, recorded, same, settings, take
 from components.recipe import compose
 from ecg.pages import PageSet
@@ -302,6 +302,20 @@ def test_each_set_of_records_and_pages_has_a_table_and_the_newest_run_counts():
         assert "| a row | page | 0.00 M | 0.900 | 0.900 | 0.700 | 0.900 | 0.700 | 1 |" in other
     assert "(folds 1-2 / 8 / 9)" in first and "trained by commit 0123456" in first and "another" not in said
     assert tables([("a row", [])]) == ""
+
+
+def test_gains_are_between_means_on_the_same_pages_and_ranges_are_of_several_seeds():
+    def read(auroc, **about):
+        run, figures = _run(**about), {"auroc": {"value": auroc}, "f1": {"value": 0.5}}
+        return dataclasses.replace(run, figures={**run.figures, "test": dict.fromkeys(CAPTURES, figures)})
+
+    old = [("old", [read(0.7, at=4), read(0.1)]), ("old", [read(0.8, seed=8)])]
+    elsewhere, one, another = read(0.1, at=9, pages="b" * 64), read(0.9, at=5), read(0.96, seed=8)
+    said = gains([*old, ("new", [elsewhere, one]), ("chosen", [_run(test=False)])], "old").splitlines()
+    assert said == [f"new, {capture}, over old: auroc +0.1500, f1 +0.0000; 1 and 2 seeds" for capture in CAPTURES]
+    said, *_ = gains([*old, ("new", [one]), ("new", [another])], "old").splitlines()
+    assert said.endswith("over old: auroc +0.1800 (ranges apart), f1 +0.0000; 2 and 2 seeds")
+    assert gains([("new", [one]), ("chosen", [_run(test=False)])], "chosen") == gains([("new", [])], "new") == ""
 
 
 def test_rows_that_others_build_on_have_the_first_seed():
