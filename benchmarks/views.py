@@ -1,8 +1,8 @@
 """What reading shifted copies of a page would bring a package: `vizecg bench views --records STORE`.
 
 Clean pages of the validation records, none of the test fold's, read as they are and as the mean log-odds over the
-shifts of `model.views`, with the time that this takes: in batches, and one page at a time as an idle server reads;
-with `--onnx`, also the time of the same reader under onnxruntime.
+shifts of `model.views`, with the time that this takes: in batches, and one page at a time as an idle server reads, the
+latter beside the package's program under PyTorch.
 """
 
 import argparse
@@ -19,13 +19,10 @@ from components.progress import track
 from ecg.records import RecordStore
 from model.calibration import logit
 from model.data import PageSource
-from model.export import Reader, load_reader
+from model.export import Reader
 from model.metrics import auroc
 from model.network import VIEWS
-from model.params import PageParams
-from model.reading import read_meta
-from model.runtimes import OnnxReader
-from model.typed import from_dict
+from model.reading import PageReading
 
 CHUNK = 16
 """Pages in a batch, at most."""
@@ -80,26 +77,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--package", type=Path, default=Path("zoo/ptbxl"), metavar="DIR")
     parser.add_argument("--records", type=Path, required=True, metavar="DIR", help="a record store with its findings")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th validation record (1)")
-    parser.add_argument("--onnx", type=Path, metavar="FILE", help="the package as 'vizecg export --onnx FILE' wrote it")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    others = (OnnxReader(options.onnx),) if options.onnx else ()
-    meta, store = read_meta(options.package), RecordStore.open(options.records)
+    opened, store = PageReading.open(options.package), RecordStore.open(options.records)
+    meta, reader = opened.meta, opened.reader
     if list(store.label_names) != list(meta["label_names"]):
         raise ValueError(f"{options.records}: has {', '.join(store.label_names)}, the package reads "
                          f"{', '.join(meta['label_names'])}")
     rows = store.rows("validate")[::options.every]
-    source = PageSource(store, rows, store.labels[rows].astype(np.float32), from_dict(PageParams, meta["page"], "page"),
-                        augment=0.0, seed=0)
-    program = options.package / "model.pt2"
-    reader = load_reader(program)
+    source = PageSource(store, rows, store.labels[rows].astype(np.float32), opened.page, augment=0.0, seed=0)
     scores, seconds = shifted_readings(reader, source)
-    # As it was exported, to tell what is gained by folding.
-    exported = torch.export.load(program).module().to(memory_format=torch.channels_last)
-    alone, unfolded, *onnx = 1e3 * one_at_a_time((reader, exported, *others), source) / len(rows)
-    beside = "".join(f", and {spent:.1f} ms under onnxruntime" for spent in onnx)
+    alone, program = 1e3 * one_at_a_time((reader, reader.program), source) / len(rows)
     print(f"{len(rows)} validation records, one core, batches of up to {CHUNK}; one at a time a page takes {alone:.1f} "
-          f"ms, {alone / unfolded:.2f} of what it takes as it was exported{beside}\n\n"
+          f"ms, {alone / program:.2f} of the program's time under PyTorch\n\n"
           "| views | macro AUROC | ms a page |\n|---|---|---|")
     for count in (1, 3, 5):
         print(f"| {count} | {macro_auroc(scores[:count].mean(axis=0), source.targets):.4f} "

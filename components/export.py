@@ -10,9 +10,10 @@ import numpy as np
 from ecg.files import write_whole
 from ecg.pages import PageSet
 from model.export import load_reader, worst_difference
+from model.int8 import measure_loss, write_int8
 from model.package import check_package
 from model.reading import PageReading
-from model.runtimes import OnnxReader, measure_loss, write_int8, write_onnx
+from model.runtimes import OnnxReader, write_onnx
 from serving.archive import with_archive
 
 PARITY = 1e-4

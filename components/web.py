@@ -14,10 +14,14 @@ def run(*, host: str, port: int, package: Path | None = None, endpoint: str | No
     Raises:
         ValueError: the port is taken or the address is not ours, or what `reader` refuses.
     """
+    from model.reading import read_meta
     from serving.web.app import serve
 
     read = functools.partial(reader(package, endpoint, token, key_file, layout), explain=True)
     refuse_taken(host, port)
+    if package is not None:
+        # So that nobody waits for what is loaded when a page is first read and explained.
+        read((package / "sample.png").read_bytes(), layout=read_meta(package)["page"]["layout"])
     print(f"web: http://{host}:{port} (stop with Ctrl-C)", flush=True)
     serve(read, host=host, port=port)
 

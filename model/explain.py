@@ -20,6 +20,7 @@ from model.inference import device_of
 from model.lead_map import arranged_on, boxes
 from model.network import PageReader, ink
 from model.params import PageParams
+from model.runtimes import PackagedReader
 
 SMOOTH_MM = 2.5
 """Standard deviation over which relevance is averaged: a QRS complex is as wide, and single pixels mean nothing."""
@@ -49,11 +50,11 @@ class Explanation:
     """The traces by their share of the mass, the largest first."""
 
 
-def relevance(reader: nn.Module, pages: np.ndarray, finding: int, *, px_per_mm: float) -> np.ndarray:
+def relevance(reader: nn.Module | PackagedReader, pages: np.ndarray, finding: int, *, px_per_mm: float) -> np.ndarray:
     """Return what of each page spoke for a finding.
 
     Args:
-        reader: a `PageReader`, or the module of a packaged program.
+        reader: a `PageReader`, the module of a packaged program, or a package's reader.
         pages: uint8 (B, H, W), canonical.
         finding: position among the reader's classes.
         px_per_mm: of the pages.
@@ -61,6 +62,8 @@ def relevance(reader: nn.Module, pages: np.ndarray, finding: int, *, px_per_mm: 
     Returns:
         float32 (B, H, W), >= 0; each page's sum is 1, or 0 where nothing spoke for it.
     """
+    if isinstance(reader, PackagedReader):
+        reader = reader.program
     given, probability = _differentiable(reader, torch.from_numpy(np.array(pages)).to(device_of(reader)))
     p = probability[:, finding].double().clamp(1e-7, 1 - 1e-7)
     gradient, = torch.autograd.grad((p.log() - (-p).log1p()).sum(), given)
@@ -80,7 +83,8 @@ def lead_shares(page_map: np.ndarray, page: PageParams) -> tuple[LeadShare, ...]
     return tuple(sorted(shares, key=lambda share: -share.share))
 
 
-def explain(reader: nn.Module, image: np.ndarray, finding: int, label: str, page: PageParams) -> Explanation:
+def explain(reader: nn.Module | PackagedReader, image: np.ndarray, finding: int, label: str,
+            page: PageParams) -> Explanation:
     """Explain one finding of one canonical page, uint8 (H, W)."""
     one = relevance(reader, image[None], finding, px_per_mm=page.px_per_mm)[0]
     return Explanation(label, one, lead_shares(one, page))

@@ -81,13 +81,14 @@ def worst_difference(ours: Reader, reference: Reader, pages: np.ndarray) -> floa
     return worst
 
 
-def check_parity(path: Path, net: VizECGNet, pages: np.ndarray, *, limit: float) -> float:
-    """Compare the written program, loaded as a server loads it, with the eager network; returns the largest difference.
+def check_parity(path: Path, load: Callable[[Path], Reader], net: VizECGNet, pages: np.ndarray, *,
+                 limit: float) -> float:
+    """Compare a written program, loaded as a server loads it, with the eager network; returns the largest difference.
 
     Raises:
         ValueError: it is more than `limit`.
     """
-    worst = worst_difference(load_reader(path), PageReader(net), pages)
+    worst = worst_difference(load(path), PageReader(net), pages)
     if not worst <= limit:
         raise ValueError(f"{path}: differs from the checkpoint by {worst:.2g} in probability, more than package.parity "
                          f"({limit:g}); export on the machine that trained, or raise the limit")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from model.checkpoint import folder_digest, read_json
 from model.params_release import NAME
-from model.reading import file_digest, read_meta
+from model.reading import check_programs, programs_of, read_meta
 
-FILES = ("model.pt2", "model.json", "sample.png", "sample.json")
-"""The files of a package beside its archive."""
+DESCRIBED = ("model.json", "sample.png")
+"""The files of a package that its archive holds too, beside the programs."""
 VERSION_DIGITS = 12
 
 
@@ -30,6 +30,11 @@ def archive_of(package: Path) -> Path:
     return archive
 
 
+def files_of(meta: dict) -> tuple[str, ...]:
+    """Return the names of a package's files beside its archive."""
+    return (*programs_of(meta), *DESCRIBED, "sample.json")
+
+
 def package_digest(package: Path) -> str:
     """Return the digest by which registry and server know a package: all its files, the archive included.
 
@@ -37,7 +42,7 @@ def package_digest(package: Path) -> str:
         ValueError: a file is missing.
     """
     try:
-        return folder_digest(package, (*FILES, archive_of(package).name))
+        return folder_digest(package, (*files_of(read_meta(package)), archive_of(package).name))
     except FileNotFoundError as error:
         raise ValueError(f"{error.filename}: no such file; package again") from None
 
@@ -63,19 +68,18 @@ def check_package(package: Path) -> dict:
     """Check that the parts of a package belong together; returns its model.json.
 
     Raises:
-        ValueError: the program is not the one that model.json describes, or the archive holds other files than
+        ValueError: a program is not the one that model.json describes, or the archive holds other files than
             lie beside it; model.json was edited; a file is a link.
     """
     refuse_links(package)
     meta = read_meta(package)
     if description_digest(meta) != meta.get("version"):
         raise ValueError(f"{package}/model.json: was changed after it was written (version); package again")
-    if file_digest(package / "model.pt2") != meta["digest"]:
-        raise ValueError(f"{package}/model.pt2: not the program that model.json describes (digest); package again")
+    check_programs(package, meta)
     archive = archive_of(package)
     try:
         with zipfile.ZipFile(archive) as inside:
-            for name in ("model.pt2", "model.json", "sample.png"):
+            for name in (*programs_of(meta), *DESCRIBED):
                 if inside.read(name) != (package / name).read_bytes():
                     raise ValueError(f"{archive}: its {name} is not the one beside it; package again")
     except (zipfile.BadZipFile, KeyError) as error:

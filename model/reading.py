@@ -13,15 +13,18 @@ from model.checkpoint import read_json
 from model.conformal import named
 from model.evaluation import Certainty
 from model.explain import Explanation, explain, overlay
-from model.export import Reader, load_reader
+from model.export import Reader
 from model.inference import predict_pages
 from model.params import PageParams
 from model.refusal import Refusal
+from model.runtimes import PackagedReader
 from model.typed import from_dict
 
 SCHEMA_VERSION = 1
 DECIMALS = 6
 """Of a probability in an answer."""
+PROGRAMS = {"model.pt2": "digest", "model.onnx": "onnx_digest"}
+"""The programs of a package, and where its model.json has their digests; before there was ONNX, only the first."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +47,14 @@ class PageReading:
         """Open a package folder, or the folder into which a .mar was unpacked.
 
         Raises:
-            ValueError: a file is missing or damaged, or the program is not the one that model.json describes.
+            ValueError: a file is missing or damaged, or a program is not the one that model.json describes.
         """
         folder = Path(folder)
         meta = read_meta(folder)
-        program = folder / "model.pt2"
-        if not program.is_file():
-            raise ValueError(f"{program}: no such file; make it with 'vizecg package'")
-        if file_digest(program) != meta["digest"]:
-            raise ValueError(f"{program}: not the program that model.json describes (digest); package again")
+        check_programs(folder, meta)
+        onnx = folder / "model.onnx" if "model.onnx" in programs_of(meta) else None
         labels, known = tuple(meta["label_names"]), meta.get("certainty")
-        return cls(load_reader(program), meta, from_dict(PageParams, meta["page"], "page"),
+        return cls(PackagedReader(folder / "model.pt2", onnx), meta, from_dict(PageParams, meta["page"], "page"),
                    Certainty.from_dict(known, labels) if known else None,
                    Refusal(**meta["refusal"]) if meta.get("refusal") else None)
 
@@ -209,6 +209,25 @@ def read_meta(folder: Path) -> dict:
         raise ValueError(f"{folder}/model.json: not the description of a package of schema {SCHEMA_VERSION}; "
                          "make it with 'vizecg package'")
     return meta
+
+
+def programs_of(meta: dict) -> tuple[str, ...]:
+    """Return the names of a package's programs."""
+    return tuple(name for name, digest in PROGRAMS.items() if digest in meta)
+
+
+def check_programs(folder: Path, meta: dict) -> None:
+    """Check that the programs of a package are those that its model.json describes.
+
+    Raises:
+        ValueError: one is missing, or another than is described.
+    """
+    for name in programs_of(meta):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder}/{name}: no such file; make it with 'vizecg package'")
+        if file_digest(folder / name) != meta[PROGRAMS[name]]:
+            raise ValueError(f"{folder}/{name}: not the program that model.json describes ({PROGRAMS[name]}); "
+                             "package again")
 
 
 def probabilities(answer: dict) -> dict[str, float]:

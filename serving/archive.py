@@ -8,10 +8,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from model.reading import read_meta
-
-CONTENTS = ("model.json", "sample.png")
-"""What goes into the archive beside model.pt2 and the handler."""
+from model.package import DESCRIBED, files_of
+from model.reading import programs_of, read_meta
 
 # TorchServe takes the one class that the handler's file itself defines. The file's name must not be that of
 # one of our packages: TorchServe imports it by bare name.
@@ -30,7 +28,7 @@ def write_archive(package: Path, *, name: str, version: str) -> Path:
     """Build `<name>.mar` from the files of a package folder, into that folder.
 
     Args:
-        package: holds model.pt2 and the files of `CONTENTS`.
+        package: holds the programs, model.json and the sample page.
         name: of the model on the server.
         version: under which the server keeps it beside others.
 
@@ -63,16 +61,17 @@ def with_archive(package: Path, folder: Path) -> Path:
     if (package / f"{meta['name']}.mar").is_file():
         return package
     folder.mkdir(parents=True)
-    for file in ("model.pt2", "sample.json", *CONTENTS):
+    for file in files_of(meta):
         shutil.copyfile(package / file, folder / file)
     write_archive(folder, name=meta["name"], version=meta["version"])
     return folder
 
 
 def _archive(package: Path, handler: Path, scratch: Path, name: str, version: str) -> None:
+    program, *others = programs_of(read_meta(package))
     command = [sys.executable, "-m", "model_archiver.model_packaging", "--model-name", name, "--version", version,
-               "--serialized-file", str((package / "model.pt2").resolve()), "--handler", str(handler),
-               "--extra-files", ",".join(str((package / file).resolve()) for file in CONTENTS),
+               "--serialized-file", str((package / program).resolve()), "--handler", str(handler),
+               "--extra-files", ",".join(str((package / file).resolve()) for file in (*others, *DESCRIBED)),
                "--export-path", str(scratch), "--force"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(scratch)})
     if done.returncode:

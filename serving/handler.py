@@ -24,12 +24,12 @@ class PageHandler:
     """Loads a package and reads pages; TorchServe makes one for each worker."""
 
     def initialize(self, context) -> None:
-        """Load the package from the unpacked archive, and read a page once so that no request waits for it."""
+        """Load the package from the unpacked archive, and read and explain a page so that no request waits for it."""
         torch.set_num_threads(int(os.environ.get("VIZECG_TORCH_THREADS", "1")))
         folder = Path(context.system_properties["model_dir"])
         self.reading = FileReading.open(folder)
         self.meter = Meter(self.reading.reading.meta["version"])
-        self.reading.read((folder / "sample.png").read_bytes())
+        self.reading.read((folder / "sample.png").read_bytes(), explain=True)
 
     def handle(self, requests: list[dict], context) -> list[str]:
         """Answer a batch of requests: JSON or FHIR for each, with its own status."""

@@ -17,5 +17,5 @@ dvc repro
 vizecg summary
 
 mkdir -p zoo/ptbxl
-cp artifacts/package/{model.pt2,model.json,sample.png,sample.json} zoo/ptbxl/
+cp artifacts/package/{model.pt2,model.onnx,model.json,sample.png,sample.json} zoo/ptbxl/
 cat tools/zoo.md artifacts/evaluate/model_card.md >zoo/ptbxl/README.md

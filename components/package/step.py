@@ -12,10 +12,12 @@ from components.lineage import lineage
 from ecg.pages import PageSet
 from ecg.records import write_beside
 from model.checkpoint import checkpoint_digest, load_checkpoint, read_json
-from model.export import PARITY_BATCHES, check_parity, export_reader, save_reader
+from model.export import PARITY_BATCHES, check_parity, export_reader, load_reader, save_reader
+from model.network import VizECGNet
 from model.package import decided_on, description_digest, evaluation_digest, package_digest
 from model.params import PackageParams
-from model.reading import SCHEMA_VERSION, PageReading, file_digest, probabilities
+from model.reading import PROGRAMS, SCHEMA_VERSION, PageReading, file_digest, probabilities
+from model.runtimes import OnnxReader, write_onnx
 from model.typed import as_dict
 from serving.archive import write_archive
 
@@ -58,8 +60,7 @@ def run(*, checkpoint: Path, pages: Path, evaluation: Path, decision: Path, pack
     if dict(page_set.page) != dict(meta["page"]):
         raise ValueError(f"{pages}/pages.json: page is not the checkpoint's; render again with its page")
     with write_beside(package) as folder:
-        save_reader(export_reader(net, meta), folder / "model.pt2")
-        parity = check_parity(folder / "model.pt2", net, _some_pages(page_set, seed), limit=params.parity)
+        parity = _export(folder, net, meta, _some_pages(page_set, seed), limit=params.parity)
         papers = {"gate": {"passed": decided["passed"]}, "decision_digest": file_digest(decision / "decision.json"),
                   "evaluation_digest": evaluation_digest(evaluation),
                   "made_with": _made_with(meta, page_set, evaluation, decided, params)}
@@ -70,6 +71,15 @@ def run(*, checkpoint: Path, pages: Path, evaluation: Path, decision: Path, pack
         digest = package_digest(folder)
         size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     return PackageResult(description["version"], digest, decided["passed"], parity, size)
+
+
+def _export(folder: Path, net: VizECGNet, meta: dict, pages: np.ndarray, *, limit: float) -> float:
+    """Write both programs, each compared with the network; returns the larger difference."""
+    program, onnx = (folder / name for name in PROGRAMS)
+    save_reader(export_reader(net, meta), program)
+    parity = check_parity(program, load_reader, net, pages, limit=limit)
+    write_onnx(program, onnx)
+    return max(parity, check_parity(onnx, OnnxReader, net, pages, limit=limit))
 
 
 def _some_pages(pages: PageSet, seed: int) -> np.ndarray:
@@ -85,7 +95,8 @@ def _describe(folder: Path, meta: dict, checkpoint: Path, evaluation: Path, para
     """What model.json says. The version is a digest of the rest: other weights or thresholds, another version."""
     metrics = read_json(evaluation / "metrics.json", made_by="vizecg evaluate")
     description = {
-        "schema": SCHEMA_VERSION, "name": params.name, "digest": file_digest(folder / "model.pt2"),
+        "schema": SCHEMA_VERSION, "name": params.name,
+        **{digest: file_digest(folder / name) for name, digest in PROGRAMS.items()},
         "checkpoint_digest": checkpoint_digest(checkpoint), **{name: meta[name] for name in FROM_CHECKPOINT},
         "thresholds": read_json(evaluation / "thresholds.json", made_by="vizecg evaluate"),
         "certainty": _certainty(metrics), "refusal": metrics["refusal"]["test"],

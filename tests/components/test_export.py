@@ -10,7 +10,8 @@ from components.export import PARITY, run
 from ecg.pages import PageSet
 from model.export import load_reader
 from model.inference import predict_pages
-from model.runtimes import OnnxReader, measure_loss
+from model.int8 import measure_loss
+from model.runtimes import OnnxReader
 from tests.components.conftest import edit_json
 
 

@@ -15,10 +15,11 @@ from components.package.step import run
 from model.checkpoint import checkpoint_digest, load_checkpoint
 from model.inference import predict_pages
 from model.network import PageReader
-from model.package import check_package, package_digest
+from model.package import check_package, description_digest, package_digest
 from model.params import PackageParams
-from model.reading import PageReading, probabilities
+from model.reading import PROGRAMS, PageReading, probabilities
 from model.refusal import PageRefusedError
+from serving.archive import write_archive
 from tests.components.conftest import edit_json
 
 PARAMS = PackageParams()
@@ -49,7 +50,7 @@ def test_the_archive_holds_the_packages_files(packaged):
     meta = check_package(packaged.package)
     with zipfile.ZipFile(packaged.package / "vizecgnet.mar") as archive:
         manifest = json.loads(archive.read("MAR-INF/MANIFEST.json"))
-        assert set(archive.namelist()) == {"model.pt2", "model.json", "sample.png", "vizecg_handler.py",
+        assert set(archive.namelist()) == {"model.pt2", "model.onnx", "model.json", "sample.png", "vizecg_handler.py",
                                            "MAR-INF/MANIFEST.json"}
     assert manifest["model"]["modelVersion"] == meta["version"]
 
@@ -199,12 +200,28 @@ def test_too_large_a_difference_leaves_nothing_behind(packaged, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_program_swapped_in_a_package_is_refused(copied, another):
-    shutil.copyfile(another.package / "model.pt2", copied.package / "model.pt2")
-    with pytest.raises(ValueError, match="not the program that model.json describes"):
-        PageReading.open(copied.package)
-    with pytest.raises(ValueError, match="not the program that model.json describes"):
+@pytest.mark.parametrize(("program", "digest"), PROGRAMS.items())
+def test_a_program_swapped_in_a_package_is_refused(copied, another, program, digest):
+    shutil.copyfile(another.package / program, copied.package / program)
+    for check in (PageReading.open, check_package):
+        with pytest.raises(ValueError, match=rf"{program}: not the program that model.json describes \({digest}\)"):
+            check(copied.package)
+    (copied.package / program).unlink()
+    with pytest.raises(ValueError, match=f"{program}: no such file; make it with 'vizecg package'"):
         check_package(copied.package)
+
+
+def test_a_package_of_before_there_was_onnx_is_read_by_its_program(copied, reading, sample):
+    (copied.package / "model.onnx").unlink()
+    meta = json.loads((copied.package / "model.json").read_text())
+    del meta["onnx_digest"]
+    meta["version"] = description_digest(meta)
+    (copied.package / "model.json").write_text(json.dumps(meta))
+    write_archive(copied.package, name=meta["name"], version=meta["version"])
+    assert check_package(copied.package) == meta and package_digest(copied.package)
+    older = PageReading.open(copied.package)
+    assert probabilities(older.read(sample)) == pytest.approx(probabilities(reading.read(sample)), abs=PARAMS.parity)
+    np.testing.assert_array_equal(older.explain(sample)[1], reading.explain(sample)[1])
 
 
 def test_an_archive_swapped_in_a_package_is_refused(copied, another):

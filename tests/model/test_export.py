@@ -55,16 +55,16 @@ def test_views_and_lead_positions_are_packaged(tmp_path, pages):
     torch.nn.init.normal_(net.head_image.linear.weight, std=0.5)
     torch.nn.init.normal_(net.image.leads.code.weight)
     save_reader(export_reader(net, {"page": as_dict(PAGE)}), tmp_path / "model.pt2")
-    assert check_parity(tmp_path / "model.pt2", net, pages, limit=1e-4) <= 1e-4
+    assert check_parity(tmp_path / "model.pt2", load_reader, net, pages, limit=1e-4) <= 1e-4
 
 
 def test_parity_is_measured_on_few_pages_too(net, path, pages):
-    assert check_parity(path, net, pages[:1], limit=1e-4) <= 1e-4
+    assert check_parity(path, load_reader, net, pages[:1], limit=1e-4) <= 1e-4
 
 
 def test_another_networks_program_is_refused(path, pages):
     with pytest.raises(ValueError, match="more than package.parity"):
-        check_parity(path, network(1), pages, limit=1e-4)
+        check_parity(path, load_reader, network(1), pages, limit=1e-4)
 
 
 def test_a_difference_in_one_batch_alone_is_seen(net, pages):
