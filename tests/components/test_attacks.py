@@ -25,7 +25,7 @@ from model.evaluation import measure, thresholds_of
 from model.override import Override
 from model.package import description_digest, package_digest
 from model.params import EvaluateParams, GateParams, PackageParams, RegisterParams, Rule, TrackingParams
-from model.reading import file_digest
+from model.reading import PROGRAMS, file_digest
 from model.typed import from_dict
 from tests.components.conftest import edit_json
 
@@ -237,9 +237,10 @@ def test_a_swapped_archive(bad, packaged, tracking, tmp_path):
         try_to_register(bad, tracking, tmp_path / "new")
 
 
-def test_a_swapped_program(bad, packaged, tracking, tmp_path):
-    shutil.copyfile(packaged.package / "model.pt2", bad.package / "model.pt2")
-    with pytest.raises(ValueError, match="package/model.pt2: not the program that model.json describes"):
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_swapped_program(bad, packaged, tracking, tmp_path, program):
+    shutil.copyfile(packaged.package / program, bad.package / program)
+    with pytest.raises(ValueError, match=f"package/{program}: not the program that model.json describes"):
         try_to_register(bad, tracking, tmp_path / "new")
 
 
