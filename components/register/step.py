@@ -157,7 +157,8 @@ def _requirements() -> list[str]:
     """The installed versions of what the reading path imports."""
     from importlib.metadata import version
 
-    names = ("numpy", "torch", "numba", "opencv-python-headless", "pillow", "pandas", "pyarrow", "pyyaml", "mlflow")
+    names = ("numpy", "scipy", "torch", "onnxruntime", "numba", "opencv-python-headless", "isal", "pillow", "pypdfium2",
+             "pydicom", "pandas", "pyarrow", "pyyaml", "mlflow")
     return [f"{name}=={version(name).split('+')[0]}" for name in names]
 
 

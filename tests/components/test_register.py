@@ -1,5 +1,6 @@
 """register in a real MLflow store and against a real server: what a version carries, and what is refused."""
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -9,12 +10,15 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import requests
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from components.lineage import image_digest
+from components.lineage import ROOT, image_digest
 from components.moves import MOVE, moves_of
 from components.register.step import _figures, run
 from components.tracking import connect, start_run
@@ -96,6 +100,54 @@ def test_mlflow_loads_the_version_and_it_reads_pages(packaged, registered, track
     ours = probabilities(PageReading.open(packaged.package).read(page.read_bytes()))
     answers = loaded.predict(str(page)) + loaded.predict([page.read_bytes(), str(page)])
     assert [probabilities(answer) for answer in answers] == [ours] * 3
+
+
+def installed_with(requirements: list[str]) -> set[str]:
+    """Names of what pip installs for requirements, by what this environment's distributions require."""
+    wanted, found = [Requirement(line) for line in requirements], set()
+    while wanted:
+        name = canonicalize_name(wanted.pop().name)
+        if name not in found:
+            found.add(name)
+            inner = map(Requirement, importlib.metadata.requires(name) or ())
+            wanted += [one for one in inner if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found
+
+
+def environment_of(names: set[str], folder: Path) -> Path:
+    """A folder with links to the files of these distributions alone."""
+    folder.mkdir()
+    for name in names:
+        files = importlib.metadata.files(name)
+        for top in {file.parts[0] for file in files if file.parts[0] != ".."}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(files[0].locate().parents[len(files[0].parts) - 1] / top)
+    return folder
+
+
+READ = """
+import sys
+from pathlib import Path
+from model.reading import PageReading
+
+page, reading = Path(sys.argv[1], "sample.png").read_bytes(), PageReading.open(sys.argv[1])
+print(reading.read(page)["version"], reading.explain(page)[0].label)
+"""
+
+
+def test_what_a_version_requires_is_enough_to_read_and_explain(packaged, registered, tracking, tmp_path):
+    file = connect(tracking).artifacts.download_artifacts("models:/reader/1/requirements.txt")
+    enough = installed_with(Path(file).read_text().split())
+    meta = json.loads((packaged.package / "model.json").read_text())
+
+    def read(environment):
+        # -S: without this environment's own packages.
+        return subprocess.run([sys.executable, "-S", "-c", READ, str(packaged.package)], capture_output=True, text=True,
+                              env={**os.environ, "PYTHONPATH": f"{environment}:{ROOT}"})
+
+    done = read(environment_of(enough, tmp_path / "enough"))
+    assert not done.returncode and done.stdout.split()[0] == meta["version"], done.stderr
+    assert "No module named 'isal'" in read(environment_of(enough - {"isal"}, tmp_path / "less")).stderr
 
 
 def test_another_package_is_the_next_challenger(another, registered, tracking, tmp_path):
