@@ -1,10 +1,12 @@
 """The reading path, the only one: a page image in, findings out. `file_reading` brings files of several pages to it."""
 
+import functools
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from ecg.paper.files import read_image_bytes
 from ecg.paper.layout import layout
@@ -13,7 +15,7 @@ from model.checkpoint import read_json
 from model.conformal import named
 from model.evaluation import Certainty
 from model.explain import Explanation, explain, overlay
-from model.export import Reader
+from model.export import Reader, load_reader
 from model.inference import predict_pages
 from model.params import PageParams
 from model.refusal import Refusal
@@ -24,7 +26,7 @@ SCHEMA_VERSION = 1
 DECIMALS = 6
 """Of a probability in an answer."""
 PROGRAMS = {"model.pt2": "digest", "model.onnx": "onnx_digest"}
-"""The programs of a package, and where its model.json has their digests; before there was ONNX, only the first."""
+"""The programs of a package, and where model.json has their digests; before there was ONNX it had the first alone."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class PageReading:
     Pages pass `prepare` one by one, the model in batches, `answer` one by one.
     """
 
-    reader: Reader
+    reader: PackagedReader | Reader
     meta: dict
     page: PageParams
     certainty: Certainty | None = None
@@ -53,8 +55,9 @@ class PageReading:
         meta = read_meta(folder)
         check_programs(folder, meta)
         onnx = folder / "model.onnx" if "model.onnx" in programs_of(meta) else None
+        reader = PackagedReader(functools.partial(_load_program, folder, meta), onnx)
         labels, known = tuple(meta["label_names"]), meta.get("certainty")
-        return cls(PackagedReader(folder / "model.pt2", onnx), meta, from_dict(PageParams, meta["page"], "page"),
+        return cls(reader, meta, from_dict(PageParams, meta["page"], "page"),
                    Certainty.from_dict(known, labels) if known else None,
                    Refusal(**meta["refusal"]) if meta.get("refusal") else None)
 
@@ -211,9 +214,16 @@ def read_meta(folder: Path) -> dict:
     return meta
 
 
+def _load_program(folder: Path, meta: dict) -> nn.Module:
+    """Load the program, checked anew: since the package was opened another may have been written in its place."""
+    check_programs(folder, meta)
+    return load_reader(folder / "model.pt2")
+
+
 def programs_of(meta: dict) -> tuple[str, ...]:
-    """Return the names of a package's programs."""
-    return tuple(name for name, digest in PROGRAMS.items() if digest in meta)
+    """Return the names of a package's programs, the one that every package has first."""
+    program, *later = PROGRAMS
+    return (program, *(name for name in later if PROGRAMS[name] in meta))
 
 
 def check_programs(folder: Path, meta: dict) -> None:
@@ -225,7 +235,7 @@ def check_programs(folder: Path, meta: dict) -> None:
     for name in programs_of(meta):
         if not (folder / name).is_file():
             raise ValueError(f"{folder}/{name}: no such file; make it with 'vizecg package'")
-        if file_digest(folder / name) != meta[PROGRAMS[name]]:
+        if file_digest(folder / name) != meta.get(PROGRAMS[name]):
             raise ValueError(f"{folder}/{name}: not the program that model.json describes ({PROGRAMS[name]}); "
                              "package again")
 

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from ecg.files import write_whole
-from model.export import load_reader
 
 OPSET = 18
 INPUT = "pages"
@@ -63,21 +63,21 @@ class PackagedReader:
     """A package's reader, as `model.export.Reader` says: probabilities by onnxruntime, explanations by PyTorch.
 
     Args:
-        program: the .pt2, which takes seconds to load; loaded when it is first used.
+        load: loads the program, which takes seconds; called when it is first used.
         onnx: the same as ONNX, which does not; None: packaged before there was any, and the program gives all.
 
     Raises:
         ValueError: a file that is loaded is damaged.
     """
 
-    def __init__(self, program: Path, onnx: Path | None):
-        self._path = program
+    def __init__(self, load: Callable[[], nn.Module], onnx: Path | None):
+        self._load = load
         self._read = OnnxReader(onnx, threads=torch.get_num_threads()) if onnx else self.program
 
     @cached_property
     def program(self) -> nn.Module:
         """The program, which can be differentiated."""
-        return load_reader(self._path)
+        return self._load()
 
     def __call__(self, pages_bhw: Tensor) -> Tensor:
         return self._read(pages_bhw)

@@ -211,6 +211,20 @@ def test_a_program_swapped_in_a_package_is_refused(copied, another, program, dig
         check_package(copied.package)
 
 
+def test_a_program_without_its_digest_or_changed_after_it_was_opened_is_refused(copied, another, sample):
+    opened = PageReading.open(copied.package)
+    shutil.copyfile(another.package / "model.pt2", copied.package / "model.pt2")
+    with pytest.raises(ValueError, match="model.pt2: not the program that model.json describes"):
+        opened.explain(sample)
+    meta = json.loads((copied.package / "model.json").read_text())
+    del meta["digest"]
+    meta["version"] = description_digest(meta)
+    (copied.package / "model.json").write_text(json.dumps(meta))
+    for check in (PageReading.open, check_package):
+        with pytest.raises(ValueError, match=r"model.pt2: not the program that model.json describes \(digest\)"):
+            check(copied.package)
+
+
 def test_a_package_of_before_there_was_onnx_is_read_by_its_program(copied, reading, sample):
     (copied.package / "model.onnx").unlink()
     meta = json.loads((copied.package / "model.json").read_text())

@@ -1,5 +1,6 @@
 """A package has two programs: onnxruntime reads as PyTorch does, and explanations load the latter when asked."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def test_onnx_is_held_to_the_network_as_the_program_is(folder, pages):
 
 
 def test_it_reads_by_onnxruntime_and_loads_the_program_when_it_explains(folder, pages):
-    reader = PackagedReader(folder / "model.pt2", folder / "model.onnx")
+    reader = PackagedReader(partial(load_reader, folder / "model.pt2"), folder / "model.onnx")
     program = load_reader(folder / "model.pt2")
     assert worst_difference(reader, program, pages) <= 1e-5
     assert "program" not in vars(reader), "seconds that no reading needs"
@@ -42,11 +43,11 @@ def test_it_reads_by_onnxruntime_and_loads_the_program_when_it_explains(folder, 
 
 
 def test_without_onnx_the_program_reads_and_is_looked_at_once(folder, pages, tmp_path):
-    reader = PackagedReader(folder / "model.pt2", None)
+    reader = PackagedReader(partial(load_reader, folder / "model.pt2"), None)
     assert worst_difference(reader, load_reader(folder / "model.pt2"), pages) == 0.0
     (tmp_path / "torn.pt2").write_bytes(b"torn")
     with pytest.raises(ValueError, match="torn.pt2: not an exported program"):
-        PackagedReader(tmp_path / "torn.pt2", None)
+        PackagedReader(partial(load_reader, tmp_path / "torn.pt2"), None)
 
 
 def test_what_is_no_onnx_is_named(folder, tmp_path):
